@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+# make check: unit tests, corpora of the fuzz targets, docs against code.
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/check
+TESTS += tests/unit/check
+endif
+
+tests_unit_check_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_LDADD = $(LDADD) $(CHECK_LIBS)
+tests_unit_check_SOURCES = \
+	tests/unit/main.c \
+	tests/unit/suites.def \
+	tests/unit/check_addr.c \
+	tests/unit/check_base.c
+
+# what the test scripts need to know
+AM_TESTS_ENVIRONMENT = \
+	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
+	top_builddir='$(abs_top_builddir)'; export top_builddir;
+
+
