@@ -16,3 +16,12 @@ libroost_a_SOURCES += \
 	src/base/reasons.c src/base/reasons.def src/base/reasons.h \
 	src/base/str.h \
 	src/base/strbuf.c src/base/strbuf.h
+
+# one event base and what belongs to it
+libroost_a_SOURCES += \
+	src/loop/counters.c src/loop/counters.def src/loop/counters.h \
+	src/loop/graveyard.c src/loop/graveyard.h \
+	src/loop/io.c src/loop/io.h \
+	src/loop/loop.c src/loop/loop.h \
+	src/loop/mailbox.c src/loop/mailbox.h \
+	src/loop/timer.c src/loop/timer.h

@@ -12,7 +12,8 @@ tests_unit_check_SOURCES = \
 	tests/unit/main.c \
 	tests/unit/suites.def \
 	tests/unit/check_addr.c \
-	tests/unit/check_base.c
+	tests/unit/check_base.c \
+	tests/unit/check_timer.c
 
 # what the test scripts need to know
 AM_TESTS_ENVIRONMENT = \

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * loop.h - what lower code sees of a thread: event base, timers, mailbox, burial.
+ *
+ * One thread owns a loop; only loop_post may be called by others.
+ */
+#ifndef ROOST_LOOP_LOOP_H
+#define ROOST_LOOP_LOOP_H
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "loop/counters.h"
+#include "loop/graveyard.h"
+#include "loop/mailbox.h"
+#include "loop/timer.h"
+
+struct event;
+struct event_base;
+
+/* What one read takes at most. Not 65536: the largest segment of a loopback device is
+ * 65483 bytes, and a send of one byte more costs a second packet. */
+enum { LOOP_READ = 65472, LOOP_HEADROOM = 65536 };
+
+struct loop {
+	struct event_base *base;
+	struct timers timers;
+	struct graveyard graveyard;
+	struct mailbox mailbox;
+	struct counters counters;
+	struct random random;
+	uint8_t *scratch; /* LOOP_READ bytes for every read of this thread; in front of
+	                     it LOOP_HEADROOM bytes for what an earlier read left over */
+	uint8_t *memory;  /* both */
+	struct event *mail_event, *timer_event;
+	uint64_t timer_due_ms; /* when timer_event fires; UINT64_MAX: not set */
+	bool stopping;
+};
+
+/* `to` is what delivered messages get. NULL: no memory or descriptors. */
+struct loop *loop_new(void *to);
+void loop_free(struct loop *loop);
+
+/* Runs until loop_stop; each turn ends with the burial of what died in it. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* Any thread. */
+static inline void
+loop_post(struct loop *loop, struct message *message)
+{
+	mailbox_post(&loop->mailbox, message);
+}
+
+static inline void
+loop_bury(struct loop *loop, struct grave *grave, void (*bury)(struct grave *))
+{
+	graveyard_add(&loop->graveyard, grave, bury);
+}
+
+/* Fires t->fire once, delay_ms from now or a little (16 ms) later; setting it again
+ * while it is pending moves it. */
+static inline void
+loop_timer(struct loop *loop, struct timer *t, uint64_t delay_ms)
+{
+	timer_set(&loop->timers, t, clock_now_ms(), delay_ms);
+}
+
+#endif
