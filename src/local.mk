@@ -25,3 +25,27 @@ libroost_a_SOURCES += \
 	src/loop/loop.c src/loop/loop.h \
 	src/loop/mailbox.c src/loop/mailbox.h \
 	src/loop/timer.c src/loop/timer.h
+
+# YAML to an immutable struct
+libroost_a_SOURCES += \
+	src/config/arena.c \
+	src/config/arena.h \
+	src/config/check.c \
+	src/config/config.h \
+	src/config/diff.c \
+	src/config/dump.c \
+	src/config/fill.c \
+	src/config/flags.c \
+	src/config/form.c \
+	src/config/form.h \
+	src/config/load.c \
+	src/config/load.h \
+	src/config/load_private.h \
+	src/config/nearest.c \
+	src/config/nearest.h \
+	src/config/schema.c \
+	src/config/schema.h \
+	src/config/value.c \
+	src/config/value.h \
+	src/config/yaml.c \
+	src/config/yaml.h

@@ -13,7 +13,26 @@ tests_unit_check_SOURCES = \
 	tests/unit/suites.def \
 	tests/unit/check_addr.c \
 	tests/unit/check_base.c \
+	tests/unit/check_config.c \
 	tests/unit/check_timer.c
+
+# One program per pure parser. Without --enable-fuzzer they replay their corpus.
+fuzz_programs = \
+	tests/fuzz/fuzz_config
+
+if FUZZER
+fuzz_driver =
+else
+fuzz_driver = tests/fuzz/replay.c
+endif
+
+check_PROGRAMS += $(fuzz_programs)
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(fuzz_driver)
+tests_fuzz_fuzz_config_LDFLAGS = $(FUZZER_LDFLAGS)
+
+TESTS += tests/fuzz/replay_corpora.sh
+EXTRA_DIST += tests/fuzz/replay_corpora.sh tests/fuzz/replay.c tests/fuzz/corpus
+
 
 # what the test scripts need to know
 AM_TESTS_ENVIRONMENT = \

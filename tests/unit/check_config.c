@@ -1,0 +1,932 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * check_config.c - config/: from text and flags to the struct, and back.
+ */
+#include "base/strbuf.h"
+#include "config/config.h"
+#include "config/load.h"
+#include "config/schema.h"
+#include "config/value.h"
+#include <check.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+Suite *suite_config(void);
+
+#define LISTENERS "listeners: [{bind: \"127.0.0.1:8080\"}]\n"
+#define BACKENDS "backends: [{address: \"10.0.0.1:80\"}]"
+#define SMALL LISTENERS "upstreams: {chat: {" BACKENDS "}}\n"
+
+static const struct config_flags no_flags;
+
+static struct config *
+parse(const char *yaml, const struct config_flags *flags, struct strbuf *errors)
+{
+	return config_parse("r.yaml", yaml, strlen(yaml), flags, errors);
+}
+
+/* A configuration that must be good. */
+static struct config *
+good(const char *yaml)
+{
+	struct strbuf errors = STRBUF_INIT;
+	struct config *c = parse(yaml, &no_flags, &errors);
+
+	ck_assert_msg(c && errors.len == 0, "%s\n%s", yaml, strbuf_cstr(&errors));
+	strbuf_fini(&errors);
+	return c;
+}
+
+/* All errors of a configuration that must be bad. */
+static void
+bad_with(const char *yaml, const struct config_flags *flags, const char *expected)
+{
+	struct strbuf errors = STRBUF_INIT;
+	struct config *c =
+	    yaml ? parse(yaml, flags, &errors) : config_load(NULL, flags, &errors);
+
+	ck_assert_ptr_null(c);
+	ck_assert_str_eq(strbuf_cstr(&errors), expected);
+	strbuf_fini(&errors);
+}
+
+static void
+bad(const char *yaml, const char *expected)
+{
+	bad_with(yaml, &no_flags, expected);
+}
+
+START_TEST(test_defaults)
+{
+	struct config *c = good(SMALL);
+	const struct config_upstream *up = &c->upstreams[0];
+
+	ck_assert_str_eq(c->file, "r.yaml");
+	ck_assert_uint_eq(c->workers, 0);
+	ck_assert_int_eq(c->log.level, LEVEL_INFO);
+	ck_assert_int_eq(c->log.format, FORMAT_TEXT);
+	ck_assert_str_eq(c->log.file, "stderr");
+	ck_assert_uint_eq(c->pins.max, 1000000);
+	ck_assert_ptr_null(c->pins.secret_file);
+	ck_assert_str_eq(up->name, "chat");
+	ck_assert_int_eq(up->balance, BALANCE_LEAST_SESSIONS);
+	ck_assert_uint_eq(up->n_client_keys, 2);
+	ck_assert_int_eq(up->client_keys[0].kind, KEY_COOKIE);
+	ck_assert_str_eq(up->client_keys[0].name, "roost");
+	ck_assert_int_eq(up->client_keys[1].kind, KEY_ADDRESS);
+	ck_assert_ptr_null(up->client_keys[1].name);
+	ck_assert_uint_eq(up->pin.websocket_ms, 300000);
+	ck_assert_uint_eq(up->pin.http_ms, 15000);
+	ck_assert_uint_eq(up->retries, 1);
+	ck_assert_uint_eq(up->limits.max_sessions, 0);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(test_defaults_of_rehome_and_timeouts)
+{
+	struct config *c = good(SMALL);
+	const struct config_rehome *r = &c->upstreams[0].rehome;
+	const struct config_timeouts *t = &c->upstreams[0].timeouts;
+
+	ck_assert_int_eq(r->mode, REHOME_RECONNECT);
+	ck_assert_uint_eq(r->threshold_percent, 20);
+	ck_assert_uint_eq(r->rate, 100);
+	ck_assert_uint_eq(r->debounce_ms, 300);
+	ck_assert_uint_eq(r->drain_timeout_ms, 5000);
+	ck_assert_int_eq(r->on_failure, ON_FAILURE_REHOME);
+	ck_assert_uint_eq(r->close_code, 1012);
+	ck_assert_uint_eq(t->connect_ms, 5000);
+	ck_assert_uint_eq(t->header_ms, 10000);
+	ck_assert_uint_eq(t->body_ms, 60000);
+	ck_assert_uint_eq(t->first_byte_ms, 60000);
+	ck_assert_uint_eq(t->response_ms, 60000);
+	ck_assert_uint_eq(t->keepalive_ms, 60000);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(test_what_follows_from_the_rest)
+{
+	struct config *c = good(SMALL);
+
+	ck_assert_uint_eq(c->n_routes, 1);
+	ck_assert_ptr_null(c->routes[0].host);
+	ck_assert_str_eq(c->routes[0].path, "/");
+	ck_assert_str_eq(c->routes[0].upstream, "chat");
+	ck_assert_uint_eq(c->routes[0].upstream_index, 0);
+	ck_assert_str_eq(c->upstreams[0].backends[0].name, "10.0.0.1:80");
+	ck_assert_uint_eq(c->upstreams[0].backends[0].weight, 1);
+	ck_assert_int_eq(c->upstreams[0].backends[0].state, BACKEND_UP);
+	ck_assert_uint_eq(addr_port(&c->listeners[0].addr), 8080);
+	ck_assert_uint_eq(c->upstreams[0].place.line, 2);
+	ck_assert_uint_eq(c->upstreams[0].place.column, 13);
+	ck_assert_uint_eq(c->upstreams[0].backends[0].place.line, 2);
+	config_free(c);
+}
+END_TEST
+
+static const char everything[] =
+    "workers: 4\n"
+    "log: {level: debug, format: json, file: \"/var/log/gr\\xf6\\xdfe "
+    "\\\"x\\\"\\\\\"}\n"
+    "pins: {max: 5, secret_file: /etc/roost/secret}\n"
+    "listeners: [{bind: '[::1]:0'}, {bind: '*:8080'}]\n"
+    "routes:\n"
+    "  - {host: '*.Example.com', path: /a/, upstream: chat}\n"
+    "  - {upstream: api}\n"
+    "upstreams:\n"
+    "  chat:\n"
+    "    balance: round-robin\n"
+    "    client_key: [cookie:sid, header:X-User, 'query:t[o]k', address]\n"
+    "    pin: {websocket: 0, http: 90s}\n"
+    "    rehome: {mode: transparent, threshold: 0%, rate: 1, debounce: 0ms,\n"
+    "      drain_timeout: 1500ms, on_failure: close, close_code: 4999}\n"
+    "    timeouts: {connect: 1ms, header: 24h, body: 0, first_byte: 1m,\n"
+    "      response: 1h, keepalive: 61s}\n"
+    "    limits: {max_sessions: 10}\n"
+    "    retries: 0\n"
+    "    backends:\n"
+    "      - {name: b1, address: '[::1]:1', weight: 0, state: drain}\n"
+    "      - {address: 'app2.internal:65535', state: down}\n"
+    "  api: {" BACKENDS "}\n";
+
+START_TEST(test_every_key_is_read)
+{
+	struct config *c = good(everything);
+	const struct config_upstream *up = &c->upstreams[0];
+
+	ck_assert_uint_eq(c->workers, 4);
+	ck_assert_int_eq(c->log.level, LEVEL_DEBUG);
+	ck_assert_int_eq(c->log.format, FORMAT_JSON);
+	ck_assert_str_eq(c->log.file, "/var/log/gr\xc3\xb6\xc3\x9f"
+				      "e \"x\"\\");
+	ck_assert_uint_eq(c->pins.max, 5);
+	ck_assert_str_eq(c->pins.secret_file, "/etc/roost/secret");
+	ck_assert_str_eq(c->routes[0].host, "*.Example.com");
+	ck_assert_uint_eq(c->routes[1].upstream_index, 1);
+	ck_assert_int_eq(up->balance, BALANCE_ROUND_ROBIN);
+	ck_assert_uint_eq(up->n_client_keys, 4);
+	ck_assert_int_eq(up->client_keys[1].kind, KEY_HEADER);
+	ck_assert_str_eq(up->client_keys[1].name, "X-User");
+	ck_assert_int_eq(up->client_keys[2].kind, KEY_QUERY);
+	ck_assert_str_eq(up->client_keys[2].name, "t[o]k");
+	ck_assert_uint_eq(up->pin.websocket_ms, 0);
+	ck_assert_uint_eq(up->pin.http_ms, 90000);
+	ck_assert_uint_eq(up->limits.max_sessions, 10);
+	ck_assert_uint_eq(up->retries, 0);
+	ck_assert_str_eq(up->backends[0].name, "b1");
+	ck_assert_int_eq(up->backends[0].state, BACKEND_DRAIN);
+	ck_assert_uint_eq(up->backends[0].weight, 0);
+	ck_assert_int_eq(up->backends[1].state, BACKEND_DOWN);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(test_every_key_of_rehome_and_timeouts_is_read)
+{
+	struct config *c = good(everything);
+	const struct config_rehome *r = &c->upstreams[0].rehome;
+	const struct config_timeouts *t = &c->upstreams[0].timeouts;
+
+	ck_assert_int_eq(r->mode, REHOME_TRANSPARENT);
+	ck_assert_uint_eq(r->threshold_percent, 0);
+	ck_assert_uint_eq(r->rate, 1);
+	ck_assert_uint_eq(r->debounce_ms, 0);
+	ck_assert_uint_eq(r->drain_timeout_ms, 1500);
+	ck_assert_int_eq(r->on_failure, ON_FAILURE_CLOSE);
+	ck_assert_uint_eq(r->close_code, 4999);
+	ck_assert_uint_eq(t->connect_ms, 1);
+	ck_assert_uint_eq(t->header_ms, 86400000);
+	ck_assert_uint_eq(t->body_ms, 0);
+	ck_assert_uint_eq(t->first_byte_ms, 60000);
+	ck_assert_uint_eq(t->response_ms, 3600000);
+	ck_assert_uint_eq(t->keepalive_ms, 61000);
+	config_free(c);
+}
+END_TEST
+
+/* One value of each type through value_read and value_print. */
+static void
+check_value(const struct schema_row *row, const char *text, const char *printed)
+{
+	struct strbuf out = STRBUF_INIT;
+	uint64_t field = 0;
+	bool fine = value_read(row, str_of(text), &field, NULL);
+
+	ck_assert_msg(fine == (printed != NULL), "%s", text);
+	if (printed) {
+		value_print(row, &field, false, &out);
+		ck_assert_str_eq(strbuf_cstr(&out), printed);
+	}
+	strbuf_fini(&out);
+}
+
+START_TEST(test_durations)
+{
+	static const struct schema_row row = {
+	    .type = VALUE_DURATION, .width = 8, .max = 7200000};
+	static const struct schema_row not_zero = {
+	    .type = VALUE_DURATION, .width = 8, .min = 1, .max = 7200000};
+
+	check_value(&row, "300ms", "300ms");
+	check_value(&row, "5000ms", "5s");
+	check_value(&row, "90s", "90s");
+	check_value(&row, "120s", "2m");
+	check_value(&row, "2h", "2h");
+	check_value(&row, "0", "0");
+	check_value(&row, "0h", "0");
+	check_value(&row, "7201s", NULL);
+	check_value(&row, "5", NULL);
+	check_value(&row, "5 s", NULL);
+	check_value(&row, "1.5s", NULL);
+	check_value(&row, "-1s", NULL);
+	check_value(&row, "05s", NULL);
+	check_value(&row, "5S", NULL);
+	check_value(&row, "s", NULL);
+	check_value(&row, "", NULL);
+	check_value(&row, "18446744073709551616ms", NULL);
+	check_value(&row, "18446744073709551615h", NULL);
+	check_value(&row, "5124095576031h", NULL); /* wraps round to a small number */
+	check_value(&not_zero, "0", NULL);
+	check_value(&not_zero, "0ms", NULL);
+	check_value(&not_zero, "1ms", "1ms");
+}
+END_TEST
+
+START_TEST(test_sizes)
+{
+	static const struct schema_row row = {
+	    .type = VALUE_SIZE, .width = 8, .max = UINT64_C(4) << 30};
+
+	check_value(&row, "512", "512");
+	check_value(&row, "64k", "64k");
+	check_value(&row, "1024k", "1m");
+	check_value(&row, "1536m", "1536m");
+	check_value(&row, "4g", "4g");
+	check_value(&row, "0", "0");
+	check_value(&row, "5g", NULL);
+	check_value(&row, "1K", NULL);
+	check_value(&row, "1kb", NULL);
+	check_value(&row, "18446744073709551615g", NULL);
+}
+END_TEST
+
+START_TEST(test_percentages)
+{
+	static const struct schema_row row = {
+	    .type = VALUE_PERCENT, .width = 4, .max = 100};
+
+	check_value(&row, "0%", "0%");
+	check_value(&row, "100%", "100%");
+	check_value(&row, "101%", NULL);
+	check_value(&row, "20", NULL);
+	check_value(&row, "%", NULL);
+}
+END_TEST
+
+START_TEST(test_numbers)
+{
+	static const struct schema_row row = {
+	    .type = VALUE_UNSIGNED, .width = 4, .max = 256, .zero = "auto"};
+
+	check_value(&row, "1", "1");
+	check_value(&row, "256", "256");
+	check_value(&row, "auto", "auto");
+	check_value(&row, "0", NULL);
+	check_value(&row, "257", NULL);
+	check_value(&row, "1x", NULL);
+	check_value(&row, "0x1", NULL);
+	check_value(&row, "+1", NULL);
+}
+END_TEST
+
+START_TEST(test_bools_and_names)
+{
+	static const struct value_name names[] = {{"off", 0}, {"on", 7}, {NULL, 0}};
+	static const struct schema_row yes = {.type = VALUE_BOOL, .width = 1};
+	static const struct schema_row name = {
+	    .type = VALUE_ENUM, .width = 4, .names = names};
+
+	check_value(&yes, "true", "true");
+	check_value(&yes, "false", "false");
+	check_value(&yes, "1", NULL);
+	check_value(&yes, "True", NULL);
+	check_value(&name, "on", "on");
+	check_value(&name, "off", "off");
+	check_value(&name, "o", NULL);
+	check_value(&name, "", NULL);
+}
+END_TEST
+
+/* Bad values in the file: where they stand, and the message. */
+static const struct {
+	const char *yaml;
+	const char *expected;
+} bad_values[] = {
+    {"log: {level: loud}\n" SMALL, "r.yaml:1:14: log.level: bad value \"loud\", "
+				   "expected debug, info, notice, warn "
+				   "or error\n"},
+    {"workers: 0\n" SMALL, "r.yaml:1:10: workers: bad value \"0\", expected a number "
+			   "from 1 to 256, or auto\n"},
+    {"pins: {max: many}\n" SMALL,
+	"r.yaml:1:13: pins.max: bad value \"many\", expected a "
+	"number from 1 to 1000000000\n"},
+    {"log:\n  file:\n" SMALL,
+	"r.yaml:2:8: log.file: no value, expected stderr or a file name\n"},
+    {"log: {file: \"a\\nb\"}\n" SMALL,
+	"r.yaml:1:13: log.file: bad value \"a?b\", expected stderr or a file name\n"},
+    {"log: {file: [a]}\n" SMALL,
+	"r.yaml:1:13: log.file: a list, expected stderr or a file name\n"},
+    {LISTENERS "upstreams:\n  chat:\n    pin: {http: 5}\n    " BACKENDS "\n",
+	"r.yaml:4:17: upstreams.chat.pin.http: bad value \"5\", expected a duration "
+	"(ms, "
+	"s, m, h) from 0 to 24h\n"},
+    {LISTENERS "upstreams:\n  chat:\n    rehome: {threshold: 20}\n    " BACKENDS "\n",
+	"r.yaml:4:25: upstreams.chat.rehome.threshold: bad value \"20\", expected a "
+	"percentage from 0% to 1000%\n"},
+    {LISTENERS "upstreams:\n  chat:\n    rehome: {close_code: 1001}\n    " BACKENDS
+	       "\n",
+	"r.yaml:4:26: upstreams.chat.rehome.close_code: bad value \"1001\", expected "
+	"1012, "
+	"1013 or 3000 to 4999 (after 1000 and 1001 clients stay away)\n"},
+    {LISTENERS "upstreams:\n  chat:\n    balance: p2c\n    " BACKENDS "\n",
+	"r.yaml:4:14: upstreams.chat.balance: bad value \"p2c\", expected "
+	"least-sessions or "
+	"round-robin\n"},
+    {LISTENERS "upstreams:\n  chat:\n    client_key: [cookie:a b]\n    " BACKENDS "\n",
+	"r.yaml:4:18: upstreams.chat.client_key: bad value \"cookie:a b\", expected a "
+	"list "
+	"of cookie:NAME, header:NAME, query:NAME and address\n"},
+    {LISTENERS "upstreams:\n  chat:\n    client_key: address\n    " BACKENDS "\n",
+	"r.yaml:4:17: upstreams.chat.client_key: a single value, expected a list of "
+	"cookie:NAME, header:NAME, query:NAME and address\n"},
+    {LISTENERS "upstreams:\n  chat:\n    client_key: []\n    " BACKENDS "\n",
+	"r.yaml:4:17: upstreams.chat.client_key: bad value \"[]\", expected a list of "
+	"cookie:NAME, header:NAME, query:NAME and address\n"},
+    {LISTENERS "upstreams:\n  chat:\n    backends:\n      - {address: 'a:80', weight: "
+	       "1001}\n",
+	"r.yaml:5:35: upstreams.chat.backends[0].weight: bad value \"1001\", expected "
+	"a "
+	"number from 0 to 1000\n"},
+    {"listeners: [{bind: 'localhost:80'}]\nupstreams: {a: {" BACKENDS "}}\n",
+	"r.yaml:1:20: listeners[0].bind: bad value \"localhost:80\", expected a "
+	"numeric "
+	"address and port such as 127.0.0.1:8080, [::1]:8080 or *:8080\n"},
+    {SMALL "routes: [{path: api, upstream: chat}]\n",
+	"r.yaml:3:17: routes[0].path: bad value \"api\", expected a path that begins "
+	"with "
+	"/\n"},
+    {SMALL "routes: [{host: 'a:80', upstream: chat}]\n",
+	"r.yaml:3:17: routes[0].host: bad value \"a:80\", expected a hostname without "
+	"port, or *. and a hostname\n"},
+    {SMALL "pins: [1]\n", "r.yaml:3:7: pins: a list, expected a map of keys\n"},
+    {"listeners: x\nupstreams: {a: {" BACKENDS "}}\n",
+	"r.yaml:1:12: listeners: a single value, expected a list\n"},
+    {LISTENERS "upstreams: {a: {backends: {address: 'a:1'}}}\n",
+	"r.yaml:2:27: upstreams.a.backends: a map, expected a list\n"},
+    {LISTENERS "upstreams: {a: x}\n",
+	"r.yaml:2:16: upstreams.a: a single value, expected a map of keys\n"},
+    {LISTENERS "upstreams: {a: {backends: [x]}}\n",
+	"r.yaml:2:28: upstreams.a.backends[0]: a single value, expected a map of "
+	"keys\n"},
+    {"[1]\n", "r.yaml:1:1: not a map of keys, expected workers, log, listeners ...\n"},
+};
+
+START_TEST(test_bad_value_is_refused_with_its_place)
+{
+	bad(bad_values[_i].yaml, bad_values[_i].expected);
+}
+END_TEST
+
+static void
+check_address(const char *address, bool fine)
+{
+	struct strbuf errors = STRBUF_INIT;
+	char yaml[256];
+	struct config *c;
+
+	snprintf(yaml, sizeof(yaml),
+	    LISTENERS "upstreams: {a: {backends: [{address: \"%s\"}]}}\n", address);
+	c = parse(yaml, NULL, &errors);
+	ck_assert_msg(!c == !fine, "%s: %s", address, strbuf_cstr(&errors));
+	config_free(c);
+	strbuf_fini(&errors);
+}
+
+START_TEST(test_backend_address_is_host_and_port)
+{
+	check_address("10.0.0.1:80", true);
+	check_address("[::1]:80", true);
+	check_address("app2.internal:80", true);
+	check_address("app_2:65535", true);
+	check_address("10.0.0.300:80", false);
+	check_address("10.0.0.1", false);
+	check_address("10.0.0.1:0", false);
+	check_address("10.0.0.1:65536", false);
+	check_address(":80", false);
+	check_address("*:80", false);
+	check_address("-a:80", false);
+	check_address("a..b:80", false);
+	check_address("http://a:80", false);
+	check_address("a:80/x", false);
+	check_address("::1:80", false);
+}
+END_TEST
+
+static void
+check_host(const char *host, bool fine)
+{
+	struct strbuf errors = STRBUF_INIT;
+	char yaml[256];
+	struct config *c;
+
+	snprintf(yaml, sizeof(yaml), SMALL "routes: [{host: \"%s\", upstream: chat}]\n",
+	    host);
+	c = parse(yaml, NULL, &errors);
+	ck_assert_msg(!c == !fine, "%s: %s", host, strbuf_cstr(&errors));
+	config_free(c);
+	strbuf_fini(&errors);
+}
+
+START_TEST(test_route_host_is_name_or_suffix)
+{
+	check_host("example.com", true);
+	check_host("*.example.com", true);
+	check_host("127.0.0.1", true);
+	check_host("*", false);
+	check_host("*.", false);
+	check_host("a.*.com", false);
+	check_host("*example.com", false);
+	check_host("example.com.", false);
+	check_host("example.com/x", false);
+	check_host("", false);
+}
+END_TEST
+
+START_TEST(test_unknown_key_suggests_the_nearest)
+{
+	bad("wrokers: 2\n" SMALL,
+	    "r.yaml:1:1: wrokers: unknown key (did you mean workers?), expected one of "
+	    "workers, log, pins, listeners, routes, upstreams\n");
+	bad("wrokesr: 2\n" SMALL,
+	    "r.yaml:1:1: wrokesr: unknown key (did you mean workers?), expected one of "
+	    "workers, log, pins, listeners, routes, upstreams\n");
+	bad("log: {lvl: info}\n" SMALL, "r.yaml:1:7: log.lvl: unknown key (did you "
+					"mean level?), expected one of level, "
+					"format, file\n");
+	bad(LISTENERS "upstreams:\n  a:\n    backends:\n    - address: 'a:1'\n"
+		      "      wieght: 2\n",
+	    "r.yaml:6:7: upstreams.a.backends[0].wieght: unknown key (did you mean "
+	    "weight?), "
+	    "expected one of name, address, weight, state\n");
+}
+END_TEST
+
+START_TEST(test_key_of_another_release_is_unknown)
+{
+	bad("admin: {bind: '127.0.0.1:9900'}\n" SMALL,
+	    "r.yaml:1:1: admin: unknown key, expected one of workers, log, pins, "
+	    "listeners, "
+	    "routes, upstreams\n");
+	bad("upstreams: {a: {health: {http: /}, " BACKENDS "}}\n" LISTENERS,
+	    "r.yaml:1:17: upstreams.a.health: unknown key, expected one of balance, "
+	    "client_key, retries, pin, rehome, timeouts, limits, backends\n");
+}
+END_TEST
+
+START_TEST(test_problems_come_all_and_in_the_order_of_the_file)
+{
+	bad("upstreams: {a: {retries: x, " BACKENDS "}}\n"
+	    "workers: y\n"
+	    "listeners: [{bind: z}]\n",
+	    "r.yaml:1:26: upstreams.a.retries: bad value \"x\", expected a number from "
+	    "0 to "
+	    "10\n"
+	    "r.yaml:2:10: workers: bad value \"y\", expected a number from 1 to 256, "
+	    "or "
+	    "auto\n"
+	    "r.yaml:3:20: listeners[0].bind: bad value \"z\", expected a numeric "
+	    "address and "
+	    "port such as 127.0.0.1:8080, [::1]:8080 or *:8080\n");
+}
+END_TEST
+
+START_TEST(test_nothing_to_do_is_refused)
+{
+	static const char nothing[] =
+	    "r.yaml:1:1: no listener, expected at least one address to listen on\n"
+	    "r.yaml:1:1: no upstream, expected at least one with a backend\n";
+
+	bad("", nothing);
+	bad("# nothing\n", nothing);
+	bad("---\n", nothing);
+	bad("log:\nlisteners:\nupstreams: {}\n", nothing);
+	bad(LISTENERS "upstreams:\n  a:\n",
+	    "r.yaml:3:3: upstreams.a: no backends, expected at least one\n");
+	bad(LISTENERS "upstreams: {a: {backends: [{name: x}]}}\n",
+	    "r.yaml:2:28: upstreams.a.backends[0].address: missing, expected "
+	    "HOST:PORT\n");
+	bad("listeners: [{}, ]\nupstreams: {a: {" BACKENDS "}}\n",
+	    "r.yaml:1:13: listeners[0].bind: missing, expected a numeric address and "
+	    "port "
+	    "such as 127.0.0.1:8080, [::1]:8080 or *:8080\n");
+}
+END_TEST
+
+START_TEST(test_routes_are_needed_between_two_upstreams)
+{
+	bad(LISTENERS "upstreams: {a: {" BACKENDS "}, b: {" BACKENDS "}}\n",
+	    "r.yaml:1:1: no routes, expected at least one (they may be left out where "
+	    "there "
+	    "is only one upstream)\n");
+}
+END_TEST
+
+START_TEST(test_route_leads_to_an_upstream)
+{
+	bad(SMALL "routes:\n  - upstream: caht\n",
+	    "r.yaml:4:15: routes[0].upstream: there is no upstream \"caht\" (did you "
+	    "mean "
+	    "chat?), expected one of chat\n");
+	bad(SMALL "routes:\n  - path: /\n", "r.yaml:4:5: routes[0].upstream: missing, "
+					    "expected the name of an upstream\n");
+}
+END_TEST
+
+START_TEST(test_doubles_are_refused)
+{
+	bad("listeners:\n- bind: '*:80'\n- bind: 0.0.0.0:80\nupstreams: {a: {" BACKENDS
+	    "}}\n",
+	    "r.yaml:3:9: listener \"0.0.0.0:80\" is there already (first in line 2), "
+	    "expected it once\n");
+	bad(SMALL "routes:\n- {host: A.com, path: /x, upstream: chat}\n"
+		  "- {host: a.com, path: /x/, upstream: chat}\n",
+	    "r.yaml:5:23: route \"a.com/x\" is there already (first in line 4), "
+	    "expected it "
+	    "once\n");
+	bad(SMALL "routes:\n- upstream: chat\n- upstream: chat\n",
+	    "r.yaml:5:3: route \"*/\" is there already (first in line 4), expected it "
+	    "once\n");
+	bad(LISTENERS "upstreams:\n  a:\n    backends:\n    - {address: 'a:1'}\n"
+		      "    - {address: 'b:1', name: 'a:1'}\n",
+	    "r.yaml:6:30: upstreams.a.backends: the name \"a:1\" is there already "
+	    "(first in "
+	    "line 5), expected it once\n");
+	bad(SMALL "upstreams: {b: {" BACKENDS "}}\n",
+	    "r.yaml:3:1: the same key again (first in line 2, column 1), expected it "
+	    "once\n");
+	bad(LISTENERS "upstreams:\n  a: {" BACKENDS "}\n  a: {" BACKENDS "}\n",
+	    "r.yaml:4:3: the same key again (first in line 3, column 3), expected it "
+	    "once\n");
+}
+END_TEST
+
+START_TEST(test_names_of_upstreams)
+{
+	bad(LISTENERS "upstreams: {a b: {" BACKENDS "}}\n",
+	    "r.yaml:2:13: upstreams: bad name \"a b\", expected letters, digits and "
+	    "-_.\n");
+	bad(LISTENERS "upstreams: {\"\": {" BACKENDS "}}\n",
+	    "r.yaml:2:13: upstreams: bad name \"\", expected letters, digits and "
+	    "-_.\n");
+}
+END_TEST
+
+START_TEST(test_odd_yaml_is_refused)
+{
+	bad("workers: &w 2\n" SMALL,
+	    "r.yaml:1:10: anchors (&) are not supported, expected a value\n");
+	bad("workers: *w\n" SMALL,
+	    "r.yaml:1:10: aliases (*) are not supported, expected the value itself\n");
+	bad("workers: !!int 2\n" SMALL,
+	    "r.yaml:1:10: tags (!) are not supported, expected a value\n");
+	bad(SMALL "---\n" SMALL,
+	    "r.yaml:3:1: a second document begins, expected one only\n");
+	bad("? [1]\n: 2\n" SMALL,
+	    "r.yaml:1:3: a list or map as a key, expected a word\n");
+	bad("[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]\n",
+	    "r.yaml:1:18: nested too deeply, expected at most 16 levels\n");
+	bad("log: {level: info\n", "r.yaml:2:1: not valid YAML (while parsing a flow "
+				   "mapping: did not find expected "
+				   "',' or '}'), expected YAML 1.1\n");
+	bad("log:\n a\377\n",
+	    "r.yaml:2:3: not valid YAML (invalid leading UTF-8 octet), "
+	    "expected YAML 1.1\n");
+}
+END_TEST
+
+static void
+check_same(const struct config *a, const struct config *b)
+{
+	struct strbuf changes = STRBUF_INIT, restart = STRBUF_INIT;
+
+	config_diff(a, b, &changes, &restart);
+	ck_assert_str_eq(strbuf_cstr(&changes), "");
+	ck_assert_str_eq(strbuf_cstr(&restart), "");
+	strbuf_fini(&changes);
+	strbuf_fini(&restart);
+}
+
+static void
+check_round_trip(const char *yaml)
+{
+	struct strbuf text = STRBUF_INIT, again = STRBUF_INIT;
+	struct config *a = good(yaml), *b;
+
+	config_dump(a, &text);
+	b = good(strbuf_cstr(&text));
+	check_same(a, b);
+	config_dump(b, &again);
+	ck_assert_str_eq(strbuf_cstr(&text), strbuf_cstr(&again));
+	config_free(a);
+	config_free(b);
+	strbuf_fini(&text);
+	strbuf_fini(&again);
+}
+
+START_TEST(test_dump_loads_to_an_equal_configuration)
+{
+	check_round_trip(SMALL);
+	check_round_trip(everything);
+}
+END_TEST
+
+static void
+check_diff(const char *a, const char *b, const char *changes, const char *restart)
+{
+	struct strbuf changed = STRBUF_INIT, needed = STRBUF_INIT;
+	struct config *old = good(a), *new = good(b);
+
+	config_diff(old, new, &changed, &needed);
+	ck_assert_str_eq(strbuf_cstr(&changed), changes);
+	ck_assert_str_eq(strbuf_cstr(&needed), restart);
+	config_free(old);
+	config_free(new);
+	strbuf_fini(&changed);
+	strbuf_fini(&needed);
+}
+
+START_TEST(test_diff_names_what_changed)
+{
+	check_diff(LISTENERS
+	    "upstreams: {chat: {backends: [{name: b1, address: 'a:1'}, "
+	    "{name: b2, address: 'b:1'}]}}\n",
+	    LISTENERS
+	    "upstreams: {chat: {pin: {http: 1m}, backends: [{name: b3, address: "
+	    "'c:1'}, {name: b2, address: 'b:1', state: drain}]}}\n",
+	    "upstreams.chat.pin.http: 15s -> 1m\n"
+	    "upstreams.chat.backends.b1: removed\n"
+	    "upstreams.chat.backends.b2.state: up -> drain\n"
+	    "upstreams.chat.backends.b3: added\n",
+	    "");
+	check_diff(SMALL, SMALL "log: {level: debug}\npins: {max: 7}\n",
+	    "log.level: info -> debug\npins.max: 1000000 -> 7\n", "");
+	check_diff(SMALL, SMALL "routes: [{path: /x, upstream: chat}]\n",
+	    "routes.*/: removed\nroutes.*/x: added\n", "");
+}
+END_TEST
+
+START_TEST(test_diff_names_what_needs_a_restart)
+{
+	static const char changes[] = "workers: auto -> 2\n"
+				      "log.format: text -> json\n"
+				      "log.file: stderr -> /x\n"
+				      "pins.secret_file: none -> /s\n"
+				      "listeners.127.0.0.1:8080: removed\n"
+				      "listeners.:81: added\n";
+
+	check_diff(SMALL,
+	    "workers: 2\nlog: {format: json, file: /x}\npins: {secret_file: /s}\n"
+	    "listeners: [{bind: ':81'}]\nupstreams: {chat: {" BACKENDS "}}\n",
+	    changes, changes);
+}
+END_TEST
+
+START_TEST(test_diff_is_blind_to_order)
+{
+	check_diff(LISTENERS "upstreams: {a: {" BACKENDS "}, b: {" BACKENDS "}}\n"
+			     "routes: [{path: /a, upstream: a}, {upstream: b}]\n",
+	    "routes: [{upstream: b}, {path: /a, upstream: a}]\n"
+	    "upstreams: {b: {" BACKENDS "}, a: {" BACKENDS "}}\n" LISTENERS,
+	    "", "");
+}
+END_TEST
+
+static const char *const a_listen[] = {"*:80", "[::1]:81"};
+static const char *const an_upstream[] = {"127.0.0.1:3000=3", "app:1"};
+
+#define LISTEN(n) .listens = (const char **)a_listen, .n_listens = (n)
+#define UPSTREAM(n) .upstreams = (const char **)an_upstream, .n_upstreams = (n)
+
+START_TEST(test_flags_alone_are_enough)
+{
+	const struct config_flags flags = {LISTEN(2), UPSTREAM(2), .workers = "3",
+	    .log_level = "error", .log_format = "json"};
+	struct strbuf errors = STRBUF_INIT;
+	struct config *c = config_load(NULL, &flags, &errors);
+
+	ck_assert_msg(c != NULL, "%s", strbuf_cstr(&errors));
+	ck_assert_ptr_null(c->file);
+	ck_assert_uint_eq(c->workers, 3);
+	ck_assert_int_eq(c->log.level, LEVEL_ERROR);
+	ck_assert_int_eq(c->log.format, FORMAT_JSON);
+	ck_assert_uint_eq(c->n_listeners, 2);
+	ck_assert_uint_eq(addr_port(&c->listeners[1].addr), 81);
+	ck_assert_uint_eq(c->n_upstreams, 1);
+	ck_assert_str_eq(c->upstreams[0].name, "default");
+	ck_assert_uint_eq(c->upstreams[0].n_client_keys, 2);
+	ck_assert_uint_eq(c->upstreams[0].n_backends, 2);
+	ck_assert_str_eq(c->upstreams[0].backends[0].address, "127.0.0.1:3000");
+	ck_assert_str_eq(c->upstreams[0].backends[0].name, "127.0.0.1:3000");
+	ck_assert_uint_eq(c->upstreams[0].backends[0].weight, 3);
+	ck_assert_uint_eq(c->upstreams[0].backends[1].weight, 1);
+	ck_assert_uint_eq(c->n_routes, 1);
+	ck_assert_str_eq(c->routes[0].path, "/");
+	config_free(c);
+	strbuf_fini(&errors);
+}
+END_TEST
+
+START_TEST(test_flags_override_the_file)
+{
+	const struct config_flags flags = {LISTEN(1), UPSTREAM(1), .log_level = "warn"};
+	struct strbuf errors = STRBUF_INIT;
+	struct config *c = parse("log: {level: debug, format: json}\n" LISTENERS
+				 "upstreams: {default: {retries: 3, " BACKENDS "}}\n",
+	    &flags, &errors);
+
+	ck_assert_msg(c != NULL, "%s", strbuf_cstr(&errors));
+	ck_assert_int_eq(c->log.level, LEVEL_WARN);
+	ck_assert_int_eq(c->log.format, FORMAT_JSON);
+	ck_assert_uint_eq(c->n_listeners, 1);
+	ck_assert_str_eq(c->listeners[0].bind, "*:80");
+	ck_assert_uint_eq(c->n_upstreams, 1);
+	ck_assert_uint_eq(c->upstreams[0].retries, 3);
+	ck_assert_uint_eq(c->upstreams[0].n_backends, 1);
+	ck_assert_str_eq(c->upstreams[0].backends[0].address, "127.0.0.1:3000");
+	config_free(c);
+	strbuf_fini(&errors);
+}
+END_TEST
+
+START_TEST(test_flags_add_what_the_file_lacks)
+{
+	const struct config_flags flags = {UPSTREAM(1)};
+	struct strbuf errors = STRBUF_INIT;
+	struct config *c =
+	    parse(SMALL "routes: [{path: /chat, upstream: chat}]\n", &flags, &errors);
+
+	ck_assert_msg(c != NULL, "%s", strbuf_cstr(&errors));
+	ck_assert_uint_eq(c->n_upstreams, 2);
+	ck_assert_str_eq(c->upstreams[1].name, "default");
+	ck_assert_uint_eq(c->n_routes, 2);
+	ck_assert_str_eq(c->routes[1].path, "/");
+	ck_assert_str_eq(c->routes[1].upstream, "default");
+	ck_assert_uint_eq(c->routes[1].upstream_index, 1);
+	config_free(c);
+
+	c = parse(SMALL "routes: [{upstream: chat}]\n", &flags, &errors);
+	ck_assert_msg(c != NULL, "%s", strbuf_cstr(&errors));
+	ck_assert_uint_eq(c->n_routes, 1);
+	ck_assert_str_eq(c->routes[0].upstream, "chat");
+	config_free(c);
+	strbuf_fini(&errors);
+}
+END_TEST
+
+START_TEST(test_bad_flags_are_named)
+{
+	static const char *listens[] = {"x"}, *upstreams[] = {"a:1=z", "a:1"};
+	const struct config_flags flags = {listens, 1, upstreams, 2, .workers = "0",
+	    .log_level = "x", .log_format = "y"};
+
+	bad_with(NULL, &flags,
+	    "-w: bad value \"0\", expected a number from 1 to 256, or auto\n"
+	    "-l: bad value \"x\", expected debug, info, notice, warn or error\n"
+	    "--log-format: bad value \"y\", expected text or json\n"
+	    "-L: bad value \"x\", expected a numeric address and port such as "
+	    "127.0.0.1:8080, [::1]:8080 or *:8080\n"
+	    "-U: bad value \"z\", expected a number from 0 to 1000\n"
+	    "-U: upstreams.default.backends: the name \"a:1\" is there already, "
+	    "expected it "
+	    "once\n");
+	bad_with(NULL, NULL,
+	    "-L: no listener, expected at least one address to listen on\n"
+	    "-U: no upstream, expected at least one with a backend\n");
+}
+END_TEST
+
+START_TEST(test_file_that_cannot_be_read)
+{
+	struct strbuf errors = STRBUF_INIT;
+
+	ck_assert_ptr_null(config_load("/nonexistent/r.yaml", NULL, &errors));
+	ck_assert_str_eq(strbuf_cstr(&errors),
+	    "/nonexistent/r.yaml: cannot be read (No such file or directory), expected "
+	    "a "
+	    "YAML file\n");
+	strbuf_fini(&errors);
+}
+END_TEST
+
+START_TEST(test_file_is_read)
+{
+	struct strbuf errors = STRBUF_INIT;
+	char path[] = "/tmp/check_config.XXXXXX";
+	int fd = mkstemp(path);
+	struct config *c;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, SMALL, strlen(SMALL)), (ssize_t)strlen(SMALL));
+	close(fd);
+	c = config_load(path, NULL, &errors);
+	unlink(path);
+	ck_assert_msg(c != NULL, "%s", strbuf_cstr(&errors));
+	ck_assert_str_eq(c->file, path);
+	config_free(c);
+	strbuf_fini(&errors);
+}
+END_TEST
+
+START_TEST(test_too_large_a_file_is_refused)
+{
+	size_t n = ((size_t)4 << 20) + 1;
+	struct strbuf errors = STRBUF_INIT;
+	char *spaces = malloc(n);
+
+	ck_assert_ptr_nonnull(spaces);
+	memset(spaces, ' ', n);
+	ck_assert_ptr_null(config_parse("r.yaml", spaces, n, NULL, &errors));
+	ck_assert_str_eq(
+	    strbuf_cstr(&errors), "r.yaml:1:1: too large, expected at most 4 MiB\n");
+	free(spaces);
+	strbuf_fini(&errors);
+}
+END_TEST
+
+START_TEST(test_rows_are_complete)
+{
+	for (size_t i = 0; i < schema_n_rows; i++) {
+		const struct schema_row *row = &schema_rows[i];
+
+		ck_assert_msg(row->help && *row->help, "%s", row->key);
+		ck_assert_msg(!(row->required && row->standard), "%s", row->key);
+		ck_assert_ptr_eq(schema_find(row->section, str_of(row->key)), row);
+	}
+}
+END_TEST
+
+Suite *
+suite_config(void)
+{
+	Suite *s = suite_create("config");
+	TCase *t = tcase_create("load");
+
+	tcase_add_test(t, test_defaults);
+	tcase_add_test(t, test_defaults_of_rehome_and_timeouts);
+	tcase_add_test(t, test_what_follows_from_the_rest);
+	tcase_add_test(t, test_every_key_is_read);
+	tcase_add_test(t, test_every_key_of_rehome_and_timeouts_is_read);
+	tcase_add_test(t, test_durations);
+	tcase_add_test(t, test_sizes);
+	tcase_add_test(t, test_percentages);
+	tcase_add_test(t, test_numbers);
+	tcase_add_test(t, test_bools_and_names);
+	tcase_add_test(t, test_rows_are_complete);
+	tcase_add_test(t, test_file_that_cannot_be_read);
+	tcase_add_test(t, test_file_is_read);
+	tcase_add_test(t, test_too_large_a_file_is_refused);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("problems");
+	tcase_add_loop_test(t, test_bad_value_is_refused_with_its_place, 0,
+	    (int)(sizeof(bad_values) / sizeof(bad_values[0])));
+	tcase_add_test(t, test_backend_address_is_host_and_port);
+	tcase_add_test(t, test_route_host_is_name_or_suffix);
+	tcase_add_test(t, test_unknown_key_suggests_the_nearest);
+	tcase_add_test(t, test_key_of_another_release_is_unknown);
+	tcase_add_test(t, test_problems_come_all_and_in_the_order_of_the_file);
+	tcase_add_test(t, test_nothing_to_do_is_refused);
+	tcase_add_test(t, test_routes_are_needed_between_two_upstreams);
+	tcase_add_test(t, test_route_leads_to_an_upstream);
+	tcase_add_test(t, test_doubles_are_refused);
+	tcase_add_test(t, test_names_of_upstreams);
+	tcase_add_test(t, test_odd_yaml_is_refused);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("flags");
+	tcase_add_test(t, test_flags_alone_are_enough);
+	tcase_add_test(t, test_flags_override_the_file);
+	tcase_add_test(t, test_flags_add_what_the_file_lacks);
+	tcase_add_test(t, test_bad_flags_are_named);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("dump and diff");
+	tcase_add_test(t, test_dump_loads_to_an_equal_configuration);
+	tcase_add_test(t, test_diff_names_what_changed);
+	tcase_add_test(t, test_diff_names_what_needs_a_restart);
+	tcase_add_test(t, test_diff_is_blind_to_order);
+	suite_add_tcase(s, t);
+	return s;
+}
