@@ -49,3 +49,9 @@ libroost_a_SOURCES += \
 	src/config/value.h \
 	src/config/yaml.c \
 	src/config/yaml.h
+
+# sockets, before any HTTP
+libroost_a_SOURCES += \
+	src/net/listener.c src/net/listener.h \
+	src/net/queue.c src/net/queue.h \
+	src/net/stream.c src/net/stream.h

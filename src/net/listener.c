@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * listener.c - bind, SO_REUSEPORT, accept, and a pause when descriptors run out.
+ */
+#include "net/listener.h"
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "loop/io.h"
+#include "loop/loop.h"
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	BACKLOG = 4096,
+	ACCEPTS_PER_TURN = 64, /* so that a flood of new clients starves no old one */
+	PAUSE_MS = 200,
+};
+
+/* Owner: the worker. Thread: the worker's. */
+struct listener {
+	struct io io;
+	struct timer resume;
+	struct grave grave;
+	void (*on_accept)(void *arg, int fd, const struct addr *peer);
+	void *arg; /* borrowed */
+};
+
+static bool
+set_on(int fd, int level, int option)
+{
+	const int on = 1;
+
+	return setsockopt(fd, level, option, &on, sizeof on) == 0;
+}
+
+static int
+bound_socket(const struct addr *addr, bool shared)
+{
+	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int error;
+
+	if (fd < 0)
+		return -1;
+	if (set_on(fd, SOL_SOCKET, SO_REUSEADDR) &&
+	    (!shared || set_on(fd, SOL_SOCKET, SO_REUSEPORT)) &&
+	    (addr->sa.sa_family != AF_INET6 || set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY)) &&
+	    bind(fd, &addr->sa, addr_len(addr)) == 0 &&
+	    (!shared || listen(fd, BACKLOG) == 0))
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int
+listener_bind(const struct addr *addr)
+{
+	return bound_socket(addr, true);
+}
+
+bool
+listener_is_free(const struct addr *addr)
+{
+	int fd = bound_socket(addr, false);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+bool
+listener_addr(int fd, struct addr *addr_r)
+{
+	socklen_t n = sizeof *addr_r;
+
+	return getsockname(fd, &addr_r->sa, &n) == 0;
+}
+
+static void
+on_resume(struct timer *t)
+{
+	struct listener *l = container_of(t, struct listener, resume);
+
+	io_want(&l->io, IO_READ);
+}
+
+static void
+pause_accepting(struct listener *l)
+{
+	static struct log_gate gate;
+	uint64_t held;
+	int error = errno;
+
+	io_want(&l->io, 0);
+	loop_timer(l->io.loop, &l->resume, PAUSE_MS);
+	count_add(&l->io.loop->counters, COUNT_ACCEPT_PAUSES, 1);
+	errno = error;
+	if (log_gate_pass(&gate, &held))
+		log_warn(TOPIC_LISTENER, "accepting pauses for %d ms (%s; %llu more times)",
+		    PAUSE_MS, strerror(error), (unsigned long long)held);
+}
+
+static bool
+is_out_of_something(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void
+on_ready(struct io *io, unsigned what)
+{
+	struct listener *l = container_of(io, struct listener, io);
+	const int on = 1;
+
+	for (int i = 0; i < ACCEPTS_PER_TURN && io->fd >= 0; i++) {
+		struct addr peer = {0};
+		socklen_t n = sizeof peer;
+		int fd = accept4(io->fd, &peer.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0) {
+			if (is_out_of_something(errno))
+				pause_accepting(l);
+			else if (errno == ECONNABORTED || errno == EINTR)
+				continue;
+			return;
+		}
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		count_add(&io->loop->counters, COUNT_ACCEPTED, 1);
+		l->on_accept(l->arg, fd, &peer);
+	}
+}
+
+struct listener *
+listener_open(struct loop *loop, int fd,
+    void (*on_accept)(void *arg, int fd, const struct addr *peer), void *arg)
+{
+	struct listener *l = calloc(1, sizeof *l);
+
+	if (!l)
+		return NULL;
+	io_init(&l->io, loop, fd, on_ready);
+	timer_init(&l->resume, on_resume);
+	l->on_accept = on_accept;
+	l->arg = arg;
+	if (!io_want(&l->io, IO_READ)) {
+		io_detach(&l->io);
+		free(l);
+		return NULL;
+	}
+	return l;
+}
+
+static void
+bury(struct grave *grave)
+{
+	free(container_of(grave, struct listener, grave));
+}
+
+void
+listener_close(struct listener **l)
+{
+	struct listener *dead = *l;
+
+	if (!dead)
+		return;
+	*l = NULL;
+	timer_clear(&dead->resume);
+	io_close(&dead->io);
+	loop_bury(dead->io.loop, &dead->grave, bury);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * listener.h - accepts connections on one address for one worker.
+ *
+ * Each worker listens on a socket of its own (SO_REUSEPORT), and the kernel spreads the
+ * connections. When descriptors run out accepting pauses for a moment, which is counted
+ * and said, instead of spinning.
+ */
+#ifndef ROOST_NET_LISTENER_H
+#define ROOST_NET_LISTENER_H
+
+#include <stdbool.h>
+
+struct addr;
+struct listener;
+struct loop;
+
+/* A bound, listening, non-blocking socket, or -1 (errno). Port 0 takes any; the others
+ * of the same address then use what listener_addr says. */
+int listener_bind(const struct addr *addr);
+
+/* Could this address be bound alone? SO_REUSEPORT would also let us share it with
+ * another process of the same user, which is never meant. False: errno. */
+bool listener_is_free(const struct addr *addr);
+
+/* The address a socket is bound to. False: errno. */
+bool listener_addr(int fd, struct addr *addr_r);
+
+/* Accepts on fd (taken over) until closed. on_accept gets each connection: non-blocking,
+ * TCP_NODELAY, its own from then on. NULL: no memory. */
+struct listener *listener_open(struct loop *loop, int fd,
+    void (*on_accept)(void *arg, int fd, const struct addr *peer), void *arg);
+
+/* Closes the socket and sets *l to NULL. */
+void listener_close(struct listener **l);
+
+#endif
