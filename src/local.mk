@@ -55,3 +55,11 @@ libroost_a_SOURCES += \
 	src/net/listener.c src/net/listener.h \
 	src/net/queue.c src/net/queue.h \
 	src/net/stream.c src/net/stream.h
+
+# HTTP/1 messages: pure parsers
+libroost_a_SOURCES += \
+	src/message/chunk.c src/message/chunk.h \
+	src/message/fields.c src/message/fields.h \
+	src/message/head.c src/message/head.h \
+	src/message/response.c src/message/response.h \
+	src/message/scan.h

@@ -13,12 +13,18 @@ tests_unit_check_SOURCES = \
 	tests/unit/suites.def \
 	tests/unit/check_addr.c \
 	tests/unit/check_base.c \
+	tests/unit/check_chunk.c \
 	tests/unit/check_config.c \
+	tests/unit/check_head.c \
+	tests/unit/check_response.c \
 	tests/unit/check_timer.c
 
 # One program per pure parser. Without --enable-fuzzer they replay their corpus.
 fuzz_programs = \
-	tests/fuzz/fuzz_config
+	tests/fuzz/fuzz_chunk \
+	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_head \
+	tests/fuzz/fuzz_response
 
 if FUZZER
 fuzz_driver =
@@ -27,8 +33,14 @@ fuzz_driver = tests/fuzz/replay.c
 endif
 
 check_PROGRAMS += $(fuzz_programs)
+tests_fuzz_fuzz_chunk_SOURCES = tests/fuzz/fuzz_chunk.c $(fuzz_driver)
+tests_fuzz_fuzz_chunk_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(fuzz_driver)
 tests_fuzz_fuzz_config_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_head_SOURCES = tests/fuzz/fuzz_head.c $(fuzz_driver)
+tests_fuzz_fuzz_head_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_response_SOURCES = tests/fuzz/fuzz_response.c $(fuzz_driver)
+tests_fuzz_fuzz_response_LDFLAGS = $(FUZZER_LDFLAGS)
 
 TESTS += tests/fuzz/replay_corpora.sh
 EXTRA_DIST += tests/fuzz/replay_corpora.sh tests/fuzz/replay.c tests/fuzz/corpus
