@@ -63,3 +63,10 @@ libroost_a_SOURCES += \
 	src/message/head.c src/message/head.h \
 	src/message/response.c src/message/response.h \
 	src/message/scan.h
+
+# choosing one of many
+libroost_a_SOURCES += \
+	src/balance/balance.c src/balance/balance.h \
+	src/balance/least_sessions.c \
+	src/balance/policies.h \
+	src/balance/round_robin.c

@@ -12,6 +12,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/main.c \
 	tests/unit/suites.def \
 	tests/unit/check_addr.c \
+	tests/unit/check_balance.c \
 	tests/unit/check_base.c \
 	tests/unit/check_chunk.c \
 	tests/unit/check_config.c \
