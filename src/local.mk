@@ -70,3 +70,12 @@ libroost_a_SOURCES += \
 	src/balance/least_sessions.c \
 	src/balance/policies.h \
 	src/balance/round_robin.c
+
+# the backends behind us
+libroost_a_SOURCES += \
+	src/upstream/backend.c src/upstream/backend.h \
+	src/upstream/conn.c src/upstream/conn.h \
+	src/upstream/pool.c src/upstream/pool.h \
+	src/upstream/resolver.c src/upstream/resolver.h \
+	src/upstream/upstream.c src/upstream/upstream.h \
+	src/upstream/view.c src/upstream/view.h

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * backend.c - one app server, shared by all workers; see backend.h.
+ *
+ * Workers judge a backend for every request, so everything they look at is an atomic;
+ * only the address, needed when a connection is made, has a lock. Slots are given out
+ * from a small bitmap so that per-worker arrays stay dense over many reloads.
+ *
+ * Threads: any. Lock order: addr_lock and the slots' lock are leaves.
+ */
+#include "upstream/backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FAILING_FIRST_MS = 1000, FAILING_MAX_MS = 30000, FAILING_JITTER = 30 };
+
+static struct {
+	pthread_mutex_t lock;
+	uint64_t *words; /* bit set: slot in use */
+	size_t n_words;
+	size_t used;
+} slots = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool
+slots_grow(void)
+{
+	size_t n = slots.n_words ? slots.n_words * 2 : 1;
+	uint64_t *words = realloc(slots.words, n * sizeof(*words));
+
+	if (!words)
+		return false;
+	memset(words + slots.n_words, 0, (n - slots.n_words) * sizeof(*words));
+	slots.words = words;
+	slots.n_words = n;
+	return true;
+}
+
+static bool
+slot_take_locked(unsigned *slot_r)
+{
+	for (size_t i = 0; i < slots.n_words || slots_grow(); i++) {
+		if (slots.words[i] == UINT64_MAX)
+			continue;
+		unsigned bit = (unsigned)__builtin_ctzll(~slots.words[i]);
+		slots.words[i] |= UINT64_C(1) << bit;
+		slots.used++;
+		*slot_r = (unsigned)i * 64 + bit;
+		return true;
+	}
+	return false;
+}
+
+static bool
+slot_take(unsigned *slot_r)
+{
+	pthread_mutex_lock(&slots.lock);
+	bool ok = slot_take_locked(slot_r);
+	pthread_mutex_unlock(&slots.lock);
+	return ok;
+}
+
+static void
+slot_give_back(unsigned slot)
+{
+	pthread_mutex_lock(&slots.lock);
+	slots.words[slot / 64] &= ~(UINT64_C(1) << slot % 64);
+	if (--slots.used == 0) {
+		free(slots.words);
+		slots.words = NULL;
+		slots.n_words = 0;
+	}
+	pthread_mutex_unlock(&slots.lock);
+}
+
+static void
+backend_free(struct backend *b)
+{
+	pthread_mutex_destroy(&b->addr_lock);
+	free(b->upstream);
+	free(b->name);
+	free(b->address);
+	free(b);
+}
+
+struct backend *
+backend_new(const char *upstream, const struct config_backend *conf)
+{
+	static _Atomic uint64_t last_id;
+	struct backend *b = calloc(1, sizeof(*b));
+	struct addr addr;
+
+	if (!b)
+		return NULL;
+	pthread_mutex_init(&b->addr_lock, NULL);
+	b->upstream = strdup(upstream);
+	b->name = strdup(conf->name);
+	b->address = strdup(conf->address);
+	if (!b->upstream || !b->name || !b->address || !slot_take(&b->slot)) {
+		backend_free(b);
+		return NULL;
+	}
+	b->id = atomic_fetch_add(&last_id, 1) + 1;
+	atomic_init(&b->refs, 1);
+	backend_configure(b, conf, 0);
+	if (addr_parse(str_of(conf->address), &addr))
+		backend_set_addr(b, &addr);
+	return b;
+}
+
+struct backend *
+backend_get(struct backend *b)
+{
+	atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+	return b;
+}
+
+void
+backend_put(struct backend *b)
+{
+	if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	slot_give_back(b->slot);
+	backend_free(b);
+}
+
+void
+backend_configure(
+    struct backend *b, const struct config_backend *conf, unsigned max_sessions)
+{
+	atomic_store(&b->weight, conf->weight);
+	atomic_store(&b->admin_state, conf->state);
+	atomic_store(&b->max_sessions, max_sessions);
+}
+
+static bool
+is_full(const struct backend *b)
+{
+	uint32_t max = atomic_load_explicit(&b->max_sessions, memory_order_relaxed);
+
+	return max && atomic_load(&b->sessions) + atomic_load(&b->opening) >= max;
+}
+
+enum backend_use
+backend_use(const struct backend *b, uint64_t now_ms)
+{
+	int admin = atomic_load_explicit(&b->admin_state, memory_order_relaxed);
+
+	if (atomic_load_explicit(&b->removed, memory_order_relaxed))
+		return BACKEND_REMOVED;
+	if (admin == BACKEND_DOWN)
+		return BACKEND_OUT;
+	if (admin == BACKEND_DRAIN)
+		return BACKEND_DRAINING;
+	if (atomic_load_explicit(&b->failing_until_ms, memory_order_relaxed) > now_ms)
+		return BACKEND_FAILING;
+	if (!atomic_load_explicit(&b->resolved, memory_order_relaxed))
+		return BACKEND_UNRESOLVED;
+	return is_full(b) ? BACKEND_FULL : BACKEND_USABLE;
+}
+
+/* Raised first and judged after, so that of two workers that see one free place only
+ * one gets it. */
+bool
+backend_place_take(struct backend *b)
+{
+	uint32_t max = atomic_load(&b->max_sessions);
+	uint32_t opening = atomic_fetch_add(&b->opening, 1);
+
+	if (!max || atomic_load(&b->sessions) + opening < max)
+		return true;
+	atomic_fetch_sub(&b->opening, 1);
+	return false;
+}
+
+void
+backend_place_end(struct backend *b)
+{
+	atomic_fetch_sub(&b->opening, 1);
+}
+
+bool
+backend_is_leaving(const struct backend *b, uint64_t now_ms)
+{
+	switch (backend_use(b, now_ms)) {
+	case BACKEND_DRAINING:
+	case BACKEND_OUT:
+	case BACKEND_REMOVED:
+	case BACKEND_FAILING:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static uint64_t
+failing_ms(uint32_t failures, uint64_t jitter)
+{
+	uint64_t ms = FAILING_MAX_MS;
+
+	if (failures < 6)
+		ms = (uint64_t)FAILING_FIRST_MS << (failures - 1);
+	if (ms > FAILING_MAX_MS)
+		ms = FAILING_MAX_MS;
+	return ms * (100 - FAILING_JITTER + jitter % (2 * FAILING_JITTER + 1)) / 100;
+}
+
+void
+backend_mark_failed(struct backend *b, uint64_t now_ms, uint64_t jitter)
+{
+	uint64_t until = atomic_load(&b->failing_until_ms);
+	uint32_t failures = atomic_load(&b->failures) + 1;
+	uint64_t ms = failing_ms(failures, jitter);
+
+	if (until > now_ms ||
+	    !atomic_compare_exchange_strong(&b->failing_until_ms, &until, now_ms + ms))
+		return;
+	atomic_store(&b->failures, failures);
+	log_warn(TOPIC_BACKEND,
+	    "backend %s/%s is left alone for %.1f s (connection failed, %u in a row)",
+	    b->upstream, b->name, (double)ms / 1000, (unsigned)failures);
+}
+
+void
+backend_mark_ok(struct backend *b)
+{
+	if (atomic_load_explicit(&b->failures, memory_order_relaxed) == 0)
+		return;
+	uint32_t failures = atomic_exchange(&b->failures, 0);
+	atomic_store(&b->failing_until_ms, 0);
+	if (failures)
+		log_notice(TOPIC_BACKEND,
+		    "backend %s/%s accepts connections again (after %u failures)",
+		    b->upstream, b->name, (unsigned)failures);
+}
+
+bool
+backend_addr(struct backend *b, struct addr *addr_r)
+{
+	pthread_mutex_lock(&b->addr_lock);
+	*addr_r = b->addr;
+	pthread_mutex_unlock(&b->addr_lock);
+	return addr_r->sa.sa_family != 0;
+}
+
+void
+backend_set_addr(struct backend *b, const struct addr *addr)
+{
+	pthread_mutex_lock(&b->addr_lock);
+	b->addr = *addr;
+	atomic_store(&b->resolved, addr->sa.sa_family != 0);
+	pthread_mutex_unlock(&b->addr_lock);
+}
+
+uint32_t
+backend_load(const struct backend *b)
+{
+	return atomic_load_explicit(&b->sessions, memory_order_relaxed) +
+	       atomic_load_explicit(&b->exchanges, memory_order_relaxed);
+}
+
+const char *
+backend_use_name(enum backend_use use)
+{
+	static const char *const names[] = {
+	    [BACKEND_USABLE] = "usable",
+	    [BACKEND_FULL] = "full",
+	    [BACKEND_FAILING] = "failing",
+	    [BACKEND_UNRESOLVED] = "unresolved",
+	    [BACKEND_DRAINING] = "draining",
+	    [BACKEND_OUT] = "down",
+	    [BACKEND_REMOVED] = "removed",
+	};
+
+	return names[use];
+}

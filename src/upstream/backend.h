@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * backend.h - one app server, shared by all workers.
+ *
+ * A record lives as long as somebody holds it: snapshots, pins, sessions and conns do.
+ * A reload keeps the record of a backend with the same upstream, name and address,
+ * so its counts and failures go on. Numbers are atomics; nobody takes a lock to look.
+ */
+#ifndef ROOST_UPSTREAM_BACKEND_H
+#define ROOST_UPSTREAM_BACKEND_H
+
+#include "base/addr.h"
+#include "config/config.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* What a new session or exchange may expect of it. */
+enum backend_use {
+	BACKEND_USABLE,
+	BACKEND_FULL,       /* max_sessions reached */
+	BACKEND_FAILING,    /* refused connections lately, left alone for a while */
+	BACKEND_UNRESOLVED, /* its name has no address yet */
+	BACKEND_DRAINING,   /* keeps what it has, takes nothing new */
+	BACKEND_OUT,        /* set down by the administrator */
+	BACKEND_REMOVED     /* no longer in the configuration */
+};
+
+/* Owner: reference counted. Thread: any. */
+struct backend {
+	atomic_uint refs;
+	uint64_t id;      /* never used twice in a process */
+	unsigned slot;    /* small index for per-worker arrays; used again later */
+	char *upstream;   /* name */
+	char *name;
+	char *address;    /* as configured */
+	_Atomic uint32_t weight;
+	_Atomic int admin_state; /* enum backend_admin_state */
+	atomic_bool removed;
+	_Atomic uint32_t max_sessions; /* 0: none */
+
+	_Atomic uint32_t sessions;  /* sessions whose pin points here (pins.c counts) */
+	_Atomic uint32_t exchanges; /* exchanges it works on */
+	_Atomic uint32_t opening;   /* of these, handshakes that hold a place */
+	_Atomic uint32_t links;     /* sessions with an open connection to it */
+
+	_Atomic uint32_t failures;        /* consecutive */
+	_Atomic uint64_t failing_until_ms; /* 0: not failing */
+
+	pthread_mutex_t addr_lock; /* leaf; guards addr */
+	struct addr addr;          /* family 0: not resolved yet */
+	atomic_bool resolved;      /* addr has a family */
+};
+
+/* A new record with one reference, or NULL (no memory). A numeric address is resolved
+ * at once. */
+struct backend *backend_new(const char *upstream, const struct config_backend *conf);
+
+struct backend *backend_get(struct backend *b); /* returns b */
+void backend_put(struct backend *b);            /* NULL is fine */
+
+/* Takes over weight, state and max_sessions from a (new) configuration. */
+void backend_configure(struct backend *b, const struct config_backend *conf,
+    unsigned max_sessions);
+
+enum backend_use backend_use(const struct backend *b, uint64_t now_ms);
+
+static inline bool
+backend_is_usable(const struct backend *b, uint64_t now_ms)
+{
+	return backend_use(b, now_ms) == BACKEND_USABLE;
+}
+
+/* Takes the place of one session to come; false: max_sessions is reached. Each place
+ * taken is given back by backend_place_end, after the session was counted. */
+bool backend_place_take(struct backend *b);
+void backend_place_end(struct backend *b);
+
+/* Should its sessions leave? DRAINING, OUT, REMOVED and FAILING. */
+bool backend_is_leaving(const struct backend *b, uint64_t now_ms);
+
+/* A connection to it failed: it is left alone for 1 s, doubling to 30 s with each
+ * failure in a row, +-30 %. Logs when that begins. Failures while it is left alone
+ * anyway belong to the same outage and count once. jitter: any random number. */
+void backend_mark_failed(struct backend *b, uint64_t now_ms, uint64_t jitter);
+
+/* A connection was accepted: forgets the failures, logs when it had been failing. */
+void backend_mark_ok(struct backend *b);
+
+bool backend_addr(struct backend *b, struct addr *addr_r); /* false: unresolved */
+void backend_set_addr(struct backend *b, const struct addr *addr);
+
+uint32_t backend_load(const struct backend *b); /* sessions + exchanges */
+const char *backend_use_name(enum backend_use use);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool.h - a worker's kept connections, by backend.
+ *
+ * Owner and thread: the worker. The most recently used connection is taken first, so
+ * that the surplus of a busy moment grows old and closes.
+ */
+#ifndef ROOST_UPSTREAM_POOL_H
+#define ROOST_UPSTREAM_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct backend;
+struct conn;
+struct conn_ops;
+struct loop;
+
+enum { POOL_MAX_IDLE = 1024 }; /* per worker and backend */
+
+struct pool {
+	struct conn *idle; /* newest first */
+	unsigned n_idle;
+};
+
+struct pools {
+	struct loop *loop;   /* borrowed */
+	struct pool *by_slot; /* index: backend's slot */
+	size_t n_slots;
+};
+
+void pools_init(struct pools *pools, struct loop *loop);
+
+/* Closes what is kept. */
+void pools_fini(struct pools *pools);
+
+/* A kept connection, now in use by `user`, or NULL. `surely`: what will be sent must not
+ * be sent twice, so look once more whether the backend has closed it meanwhile. */
+struct conn *pool_take(struct pools *pools, const struct backend *backend, bool surely,
+    const struct conn_ops *ops, void *user);
+
+/* The user is done with a connection that may be used again: keeps it for idle_ms, or
+ * closes it when there are enough or the backend is gone. */
+void pool_keep(struct conn *c, uint64_t idle_ms);
+
+/* For conn_close: takes an idle conn out of its list. */
+void pool_forget(struct conn *c);
+
+/* After a reload: closes kept connections to backends that were removed. */
+void pools_retire(struct pools *pools);
+
+#endif

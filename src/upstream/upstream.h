@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * upstream.h - the upstreams of one configuration, with their live backends.
+ *
+ * A snapshot ties an immutable configuration to the shared backend records. The
+ * control thread makes one at start and at each reload; workers hold the newest and
+ * whatever still serves old exchanges. It goes when the last holder puts it.
+ */
+#ifndef ROOST_UPSTREAM_UPSTREAM_H
+#define ROOST_UPSTREAM_UPSTREAM_H
+
+#include "config/config.h"
+#include <stdatomic.h>
+
+struct backend;
+struct router;
+
+struct upstream {
+	const struct config_upstream *conf;
+	uint64_t id; /* stable hash of the name: the space of its client keys */
+	struct backend **backends; /* in the file's order; references held */
+	size_t n_backends;
+};
+
+/* Owner: reference counted. Thread: immutable, any. */
+struct snapshot {
+	atomic_uint refs;
+	struct config *config; /* owned */
+	struct router *router; /* owned; see route/router.h */
+	void (*router_free)(struct router *);
+	struct upstream *upstreams; /* same order as config->upstreams */
+	size_t n_upstreams;
+};
+
+/* Takes over `config`. Backends that `old` (may be NULL) has under the same upstream,
+ * name and address are kept and reconfigured; those of old that are gone are marked
+ * removed. NULL: no memory, nothing changed, config still the caller's.
+ * Control thread only. */
+struct snapshot *snapshot_new(struct config *config, const struct snapshot *old);
+
+struct snapshot *snapshot_get(struct snapshot *s);
+void snapshot_put(struct snapshot *s);
+
+/* The upstream of that id, or NULL. */
+const struct upstream *snapshot_upstream(const struct snapshot *s, uint64_t id);
+
+#endif
