@@ -79,3 +79,12 @@ libroost_a_SOURCES += \
 	src/upstream/resolver.c src/upstream/resolver.h \
 	src/upstream/upstream.c src/upstream/upstream.h \
 	src/upstream/view.c src/upstream/view.h
+
+# who is it and where does it go
+libroost_a_SOURCES += \
+	src/route/choose.c src/route/choose.h \
+	src/route/client_key.c src/route/client_key.h \
+	src/route/cookie.c src/route/cookie.h \
+	src/route/pins.c src/route/pins.h \
+	src/route/planner.c src/route/planner.h \
+	src/route/router.c src/route/router.h

@@ -14,10 +14,16 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_addr.c \
 	tests/unit/check_balance.c \
 	tests/unit/check_base.c \
+	tests/unit/check_choose.c \
 	tests/unit/check_chunk.c \
+	tests/unit/check_client_key.c \
 	tests/unit/check_config.c \
+	tests/unit/check_cookie.c \
 	tests/unit/check_head.c \
+	tests/unit/check_pins.c \
+	tests/unit/check_planner.c \
 	tests/unit/check_response.c \
+	tests/unit/check_router.c \
 	tests/unit/check_timer.c
 
 # One program per pure parser. Without --enable-fuzzer they replay their corpus.

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * choose.h - which backend? The one place where that is decided.
+ *
+ * First that applies, and only if the backend is usable: the client's WebSocket lock;
+ * an open session of the client; its HTTP lock (or a fresh cookie's hint, which stands
+ * for it); the balancing policy. A weak key's pin counts only while the backend stays
+ * within 1.25 x its fair share. A draining backend stays right for a client whose
+ * sessions it still holds: whether re-homing is off, or has not come to them yet, or
+ * could not move them, HTTP and socket must not disagree. A full backend takes no new
+ * session but goes on serving exchanges. Where all are failing, the policy tries them
+ * rather than none.
+ */
+#ifndef ROOST_ROUTE_CHOOSE_H
+#define ROOST_ROUTE_CHOOSE_H
+
+#include "base/random.h"
+#include "route/client_key.h"
+
+struct backend;
+struct candidate;
+struct pins;
+struct upstream;
+
+/* A worker's means of choosing. Owner and thread: the worker, or the control thread. */
+struct chooser {
+	struct pins *pins; /* borrowed, shared */
+	const uint8_t *secret; /* HASH_SECRET bytes for cookies, borrowed */
+	struct random random;
+	int32_t *turns; /* round-robin memory by backend slot; grows */
+	size_t n_turns;
+	struct candidate *candidates; /* scratch, with room for n_options */
+	struct backend **options;
+	size_t n_options;
+};
+
+void chooser_init(struct chooser *c, struct pins *pins, const uint8_t *secret,
+    uint64_t seed);
+void chooser_fini(struct chooser *c);
+
+enum choose_by { CHOSE_WEBSOCKET_LOCK, CHOSE_SESSION, CHOSE_HTTP_LOCK, CHOSE_HINT,
+	CHOSE_POLICY };
+
+struct choice {
+	struct backend *backend; /* with a reference: choice_end puts it */
+	enum choose_by by;
+	struct hash128 key;  /* the client's, or an issued or anonymous one's */
+	bool bound;          /* the pin table holds key for this exchange */
+	bool place;          /* one of max_sessions is kept for the session to come */
+	bool has_follower;   /* sessions: `follower` is the weak key that goes along */
+	struct hash128 follower;
+	char cookie_id[COOKIE_ID + 1]; /* identity to issue with the response, or "" */
+};
+
+/* Chooses for one request and binds the key where the client brought an identity (a
+ * client that never returns its cookie costs no pin until it opens a session; that is
+ * counted later, by choose_session_opened). `except`: a backend just found dead, or
+ * NULL. The backend's exchanges count is raised until choice_end.
+ * NULL backend in *choice_r and false: nothing usable. */
+bool choose(struct chooser *c, const struct upstream *up, const struct client_key *key,
+    bool websocket, const struct backend *except, uint64_t now_ms,
+    struct choice *choice_r);
+
+/* The exchange is over (or failed, or became a session): gives back what choose took
+ * and starts the HTTP lock. */
+void choice_end(struct chooser *c, const struct upstream *up, struct choice *choice,
+    uint64_t now_ms);
+
+/* The session's claim on its pin(s), kept in the session. */
+struct claim {
+	struct hash128 key;
+	struct hash128 follower;
+	bool has_follower;
+	bool held;
+};
+
+/* Before choice_end: the upgrade succeeded. Counts the session on the choice's backend
+ * under its key; falls back to an anonymous key where the key is bound elsewhere by
+ * now, so a session always has a claim of its own. */
+struct claim choose_session_opened(struct chooser *c, const struct upstream *up,
+    const struct choice *choice, uint64_t now_ms);
+
+void choose_session_closed(struct chooser *c, const struct upstream *up,
+    struct claim *claim, bool clean, uint64_t now_ms);
+
+/* Re-homing a session away from `from`: where does the client go? If its pin still
+ * points to `from`, the policy picks another usable backend and the pin moves there; if
+ * it was moved already, there. The follower goes along. Returns a reference, or NULL:
+ * no other backend is usable. */
+struct backend *choose_rehome(struct chooser *c, const struct upstream *up,
+    const struct claim *claim, struct backend *from, uint64_t now_ms);
+
+/* A move that failed: points the pin back to `from` if it still points to `to`, and
+ * keeps the planner from trying again for hold_ms. */
+void choose_rehome_undo(struct chooser *c, const struct upstream *up,
+    const struct claim *claim, struct backend *from, struct backend *to,
+    uint64_t now_ms, uint64_t hold_ms);
+
+/* The policy alone: a usable backend other than `except`, with a reference, or NULL. */
+struct backend *choose_policy(struct chooser *c, const struct upstream *up,
+    const struct backend *except, uint64_t now_ms);
+
+const char *choose_by_name(enum choose_by by); /* websocket_lock, session ... */
+
+#endif

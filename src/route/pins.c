@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pins.c - what binds a client key to a backend; see pins.h.
+ *
+ * Each shard keeps its pins in three lists besides the hash table: held (by sessions
+ * or exchanges), idle with a WebSocket lock, idle with an HTTP lock at most. So making
+ * room and sweeping look only at pins that may go, oldest first, never at the table.
+ *
+ * A pin's sessions are counted on its backend by the same lines that change either, all
+ * under the shard's lock; therefore the sum over backends is always exact.
+ *
+ * Threads: any. One lock per shard, a leaf: under it only atomics of backends are
+ * touched. What leaves the table is given back after the lock.
+ */
+#include "route/pins.h"
+
+#include "upstream/backend.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+/* The key is a good hash already. Running out of memory shows as hh.tbl == NULL. */
+#define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(keyptr, keylen, hashv) \
+	((hashv) = (unsigned)((const struct hash128 *)(const void *)(keyptr))->lo)
+#include <uthash.h>
+#include <utlist.h>
+
+/* Beyond the oldest idle pins, each sweep looks at an eighth of the others and at
+ * SWEEP_LEAST, so that the last few do not take for ever. COLLECT_CHUNK: pins looked at
+ * before the lock is let go, about 50 us when none of them is in the cache. */
+enum { SHARDS = 64, SWEEP_SHARE = 8, SWEEP_LEAST = 16, COLLECT_CHUNK = 128 };
+
+enum idle { HELD, IDLE_WEBSOCKET, IDLE_HTTP, LISTS };
+
+/* What a walk looks at stands together. */
+struct entry {
+	UT_hash_handle hh;
+	struct entry *prev, *next; /* of its list */
+	struct backend *backend;   /* reference held */
+	uint64_t websocket_until, since;
+	uint64_t hold_until; /* not to be collected before */
+	uint32_t sessions, followers, exchanges;
+	uint8_t list; /* enum idle */
+	bool has_follower;
+	struct hash128 key;
+	struct hash128 follower; /* key that moves along */
+	uint64_t http_until;
+};
+
+struct list {
+	struct entry *head;
+	struct entry *cursor; /* where a walk goes on; NULL: at the head */
+	size_t count;
+};
+
+struct shard {
+	pthread_mutex_t lock;
+	struct entry *table;
+	struct list lists[LISTS];
+	size_t count;
+} __attribute__((aligned(64)));
+
+/* Owner: the daemon. Thread: any. */
+struct pins {
+	struct shard shards[SHARDS];
+	_Atomic uint64_t max;
+	_Atomic size_t count;
+	atomic_uint collect_from; /* shard */
+};
+
+struct pins *
+pins_new(uint64_t max)
+{
+	struct pins *pins = aligned_alloc(64, sizeof(*pins));
+
+	if (!pins)
+		return NULL;
+	memset(pins, 0, sizeof(*pins));
+	for (size_t i = 0; i < SHARDS; i++)
+		pthread_mutex_init(&pins->shards[i].lock, NULL);
+	atomic_init(&pins->max, max);
+	return pins;
+}
+
+void
+pins_set_max(struct pins *pins, uint64_t max)
+{
+	atomic_store(&pins->max, max);
+}
+
+static struct shard *
+shard_lock(struct pins *pins, struct hash128 key)
+{
+	struct shard *s = &pins->shards[key.hi % SHARDS];
+
+	pthread_mutex_lock(&s->lock);
+	return s;
+}
+
+static void
+shard_unlock(struct shard *s)
+{
+	pthread_mutex_unlock(&s->lock);
+}
+
+static struct entry *
+entry_find(struct shard *s, struct hash128 key)
+{
+	struct entry *e;
+
+	HASH_FIND(hh, s->table, &key, sizeof(key), e);
+	return e;
+}
+
+static bool
+entry_is_seated(const struct entry *e)
+{
+	return e->sessions || e->followers;
+}
+
+static bool
+entry_is_held(const struct entry *e)
+{
+	return entry_is_seated(e) || e->exchanges;
+}
+
+static bool
+entry_is_live(const struct entry *e, uint64_t now_ms)
+{
+	return entry_is_held(e) || e->websocket_until > now_ms ||
+	       e->http_until > now_ms;
+}
+
+/* May the binding win over another wish? A full backend still serves its own. */
+static bool
+entry_is_good(const struct entry *e, uint64_t now_ms)
+{
+	enum backend_use use = backend_use(e->backend, now_ms);
+
+	return entry_is_live(e, now_ms) &&
+	       (use == BACKEND_USABLE || use == BACKEND_FULL);
+}
+
+static void
+entry_list(struct shard *s, struct entry *e, enum idle which)
+{
+	struct list *list = &s->lists[which];
+
+	DL_APPEND(list->head, e);
+	list->count++;
+	e->list = (uint8_t)which;
+}
+
+static void
+entry_unlist(struct shard *s, struct entry *e)
+{
+	struct list *list = &s->lists[e->list];
+
+	if (list->cursor == e)
+		list->cursor = e->next;
+	DL_DELETE(list->head, e);
+	list->count--;
+}
+
+/* Puts it where it belongs after a change, at the young end. */
+static void
+entry_settle(struct shard *s, struct entry *e, uint64_t now_ms)
+{
+	enum idle which = IDLE_HTTP;
+
+	if (entry_is_held(e))
+		which = HELD;
+	else if (e->websocket_until > now_ms)
+		which = IDLE_WEBSOCKET;
+	entry_unlist(s, e);
+	entry_list(s, e, which);
+}
+
+/* Takes it out of the table; *dead_r collects what entries_free gets afterwards. */
+static void
+entry_remove(struct pins *pins, struct shard *s, struct entry *e, struct entry **dead_r)
+{
+	entry_unlist(s, e);
+	HASH_DELETE(hh, s->table, e);
+	s->count--;
+	atomic_fetch_sub_explicit(&pins->count, 1, memory_order_relaxed);
+	atomic_fetch_sub(&e->backend->sessions, e->sessions);
+	e->next = *dead_r;
+	*dead_r = e;
+}
+
+static void
+entries_free(struct entry *dead)
+{
+	while (dead) {
+		struct entry *next = dead->next;
+
+		backend_put(dead->backend);
+		free(dead);
+		dead = next;
+	}
+}
+
+void
+pins_free(struct pins *pins)
+{
+	if (!pins)
+		return;
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct shard *s = &pins->shards[i];
+		struct entry *dead = NULL;
+
+		for (int which = 0; which < LISTS; which++) {
+			while (s->lists[which].head)
+				entry_remove(pins, s, s->lists[which].head, &dead);
+		}
+		entries_free(dead);
+		pthread_mutex_destroy(&s->lock);
+	}
+	free(pins);
+}
+
+/* Idle HTTP locks go first, then WebSocket locks without sessions; held pins never. */
+static bool
+shard_make_room(struct pins *pins, struct shard *s, struct entry **dead_r)
+{
+	uint64_t limit =
+	    atomic_load_explicit(&pins->max, memory_order_relaxed) / SHARDS;
+
+	while (s->count >= (limit ? limit : 1)) {
+		struct entry *oldest = s->lists[IDLE_HTTP].head;
+
+		if (!oldest)
+			oldest = s->lists[IDLE_WEBSOCKET].head;
+		if (!oldest)
+			return false;
+		entry_remove(pins, s, oldest, dead_r);
+	}
+	return true;
+}
+
+/* A new entry in the list of held ones; the caller makes that true or settles it. */
+static struct entry *
+entry_new(struct pins *pins, struct shard *s, struct hash128 key,
+    struct backend *backend, uint64_t now_ms)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->key = key;
+	HASH_ADD(hh, s->table, key, sizeof(key), e);
+	if (!e->hh.tbl) {
+		free(e);
+		return NULL;
+	}
+	e->backend = backend_get(backend);
+	e->since = now_ms;
+	s->count++;
+	atomic_fetch_add_explicit(&pins->count, 1, memory_order_relaxed);
+	entry_list(s, e, HELD);
+	return e;
+}
+
+/* Points it elsewhere with all its sessions; its locks break. Returns what it pointed
+ * to, for backend_put after the lock. */
+static struct backend *
+entry_rebind(struct entry *e, struct backend *to, uint64_t now_ms)
+{
+	struct backend *from = e->backend;
+
+	atomic_fetch_add(&to->sessions, e->sessions);
+	atomic_fetch_sub(&from->sessions, e->sessions);
+	e->backend = backend_get(to);
+	e->since = now_ms;
+	e->websocket_until = 0;
+	e->http_until = 0;
+	return from;
+}
+
+bool
+pins_lookup(struct pins *pins, struct hash128 key, uint64_t now_ms, struct pin *pin_r)
+{
+	struct shard *s = shard_lock(pins, key);
+	const struct entry *e = entry_find(s, key);
+	bool found = e && entry_is_live(e, now_ms);
+
+	if (found)
+		*pin_r = (struct pin){
+		    .backend = backend_get(e->backend),
+		    .sessions = e->sessions,
+		    .followers = e->followers,
+		    .exchanges = e->exchanges,
+		    .websocket_until_ms = e->websocket_until,
+		    .http_until_ms = e->http_until,
+		    .since_ms = e->since,
+		};
+	shard_unlock(s);
+	return found;
+}
+
+/* The rules of pins_bind for a key that is in the table. True: the exchange counts. */
+static bool
+entry_bind(struct entry *e, struct backend *proposed, const struct backend *expected,
+    uint64_t now_ms, bool force, struct backend **drop_r)
+{
+	if (!entry_is_live(e, now_ms))
+		e->since = now_ms;
+	if (e->backend == proposed)
+		return true;
+	if (!force && e->backend != expected && entry_is_good(e, now_ms))
+		return true;
+	if (!force && entry_is_seated(e))
+		return false;
+	*drop_r = entry_rebind(e, proposed, now_ms);
+	return true;
+}
+
+struct backend *
+pins_bind(struct pins *pins, struct hash128 key, struct backend *proposed,
+    const struct backend *expected, uint64_t now_ms, bool force, bool *held_r)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+	struct entry *dead = NULL;
+	struct backend *drop = NULL, *winner = proposed;
+
+	*held_r = false;
+	if (e)
+		*held_r = entry_bind(e, proposed, expected, now_ms, force, &drop);
+	else if (shard_make_room(pins, s, &dead) &&
+		 (e = entry_new(pins, s, key, proposed, now_ms)))
+		*held_r = true;
+	if (*held_r) {
+		e->exchanges++;
+		entry_settle(s, e, now_ms);
+		winner = e->backend;
+	}
+	backend_get(winner);
+	shard_unlock(s);
+	backend_put(drop);
+	entries_free(dead);
+	return winner;
+}
+
+void
+pins_exchange_end(
+    struct pins *pins, struct hash128 key, uint64_t now_ms, uint64_t http_ms)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+
+	if (e && e->exchanges) {
+		e->exchanges--;
+		e->http_until = now_ms + http_ms;
+		entry_settle(s, e, now_ms);
+	}
+	shard_unlock(s);
+}
+
+/* The entry for a session on `backend`, or NULL: the key is bound elsewhere. */
+static struct entry *
+entry_for_session(struct pins *pins, struct shard *s, struct hash128 key,
+    struct backend *backend, uint64_t now_ms, struct entry **dead_r,
+    struct backend **drop_r)
+{
+	struct entry *e = entry_find(s, key);
+
+	if (!e) {
+		(void)shard_make_room(pins, s, dead_r);
+		return entry_new(pins, s, key, backend, now_ms);
+	}
+	if (!entry_is_live(e, now_ms))
+		e->since = now_ms;
+	if (e->backend == backend)
+		return e;
+	if (entry_is_seated(e) || entry_is_good(e, now_ms))
+		return NULL;
+	*drop_r = entry_rebind(e, backend, now_ms);
+	return e;
+}
+
+bool
+pins_session_open(struct pins *pins, struct hash128 key, struct backend *backend,
+    uint64_t now_ms, uint64_t websocket_ms, bool follower)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *dead = NULL, *e = NULL;
+	struct backend *drop = NULL;
+
+	if (!follower || entry_find(s, key) || shard_make_room(pins, s, &dead))
+		e = entry_for_session(pins, s, key, backend, now_ms, &dead, &drop);
+	if (e) {
+		if (follower) {
+			e->followers++;
+		} else {
+			e->sessions++;
+			atomic_fetch_add(&backend->sessions, 1);
+		}
+		if (e->websocket_until <= now_ms)
+			e->websocket_until = now_ms + websocket_ms;
+		entry_settle(s, e, now_ms);
+	}
+	shard_unlock(s);
+	backend_put(drop);
+	entries_free(dead);
+	return e != NULL;
+}
+
+void
+pins_follow(struct pins *pins, struct hash128 key, struct hash128 follower)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+
+	if (e && e->sessions) {
+		e->follower = follower;
+		e->has_follower = true;
+	}
+	shard_unlock(s);
+}
+
+/* Takes one session off; false: there was none. */
+static bool
+entry_leave(struct entry *e, bool follower)
+{
+	uint32_t *count = follower ? &e->followers : &e->sessions;
+
+	if (*count == 0)
+		return false;
+	--*count;
+	if (!follower) {
+		atomic_fetch_sub(&e->backend->sessions, 1);
+		e->has_follower = e->has_follower && e->sessions;
+	}
+	return true;
+}
+
+void
+pins_session_close(struct pins *pins, struct hash128 key, bool clean, uint64_t now_ms,
+    uint64_t http_ms, bool follower)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+
+	if (e && entry_leave(e, follower)) {
+		if (!entry_is_seated(e)) {
+			if (clean)
+				e->websocket_until = 0;
+			if (e->http_until < now_ms + http_ms)
+				e->http_until = now_ms + http_ms;
+		}
+		entry_settle(s, e, now_ms);
+	}
+	shard_unlock(s);
+}
+
+static bool
+move_one(struct pins *pins, struct hash128 key, struct backend *from,
+    struct backend *to, uint64_t now_ms, uint64_t websocket_ms, bool *has_follower_r,
+    struct hash128 *follower_r)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+	struct backend *drop = NULL;
+	bool moved = e && e->backend == from && entry_is_live(e, now_ms);
+
+	*has_follower_r = false;
+	if (moved && from != to) {
+		drop = entry_rebind(e, to, now_ms);
+		e->websocket_until = now_ms + websocket_ms;
+		entry_settle(s, e, now_ms);
+		*has_follower_r = e->has_follower;
+		*follower_r = e->follower;
+	}
+	shard_unlock(s);
+	backend_put(drop);
+	return moved;
+}
+
+bool
+pins_move(struct pins *pins, struct hash128 key, struct backend *from,
+    struct backend *to, uint64_t now_ms, uint64_t websocket_ms)
+{
+	struct hash128 follower;
+	bool has_follower, ignored;
+
+	if (!move_one(
+		pins, key, from, to, now_ms, websocket_ms, &has_follower, &follower))
+		return false;
+	if (has_follower)
+		move_one(pins, follower, from, to, now_ms, websocket_ms, &ignored,
+		    &follower);
+	return true;
+}
+
+void
+pins_hold(struct pins *pins, struct hash128 key, uint64_t until_ms)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+
+	if (e)
+		e->hold_until = until_ms;
+	shard_unlock(s);
+}
+
+static bool
+entry_may_move(
+    const struct entry *e, uint64_t now_ms, unsigned max_sessions, uint64_t stay_ms)
+{
+	if (e->sessions == 0 || e->since + stay_ms > now_ms || e->hold_until > now_ms)
+		return false;
+	return max_sessions == 0 ||
+	       (e->sessions <= max_sessions && e->websocket_until <= now_ms &&
+		   e->exchanges == 0);
+}
+
+/* What a collection looks for. */
+struct search {
+	const struct backend *backend;
+	uint64_t now_ms;
+	unsigned max_sessions;
+	uint64_t stay_ms;
+	struct hash128 *keys;
+	size_t n, max;
+};
+
+/* Looks at the next few; returns how many of `left` remain. */
+static size_t
+shard_collect_chunk(struct shard *s, struct search *search, size_t left)
+{
+	struct list *list = &s->lists[HELD];
+	unsigned chunk = COLLECT_CHUNK;
+
+	while (left && chunk-- && search->n < search->max && list->head) {
+		struct entry *e = list->cursor ? list->cursor : list->head;
+
+		list->cursor = e->next;
+		left--;
+		if (e->backend == search->backend &&
+		    entry_may_move(
+			e, search->now_ms, search->max_sessions, search->stay_ms))
+			search->keys[search->n++] = e->key;
+	}
+	return list->head ? left : 0;
+}
+
+static void
+shard_collect(struct shard *s, struct search *search)
+{
+	size_t left;
+
+	pthread_mutex_lock(&s->lock);
+	left = s->lists[HELD].count;
+	while (
+	    (left = shard_collect_chunk(s, search, left)) && search->n < search->max) {
+		pthread_mutex_unlock(&s->lock);
+		pthread_mutex_lock(&s->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Goes on where the last call stopped, so that a backend that is being emptied does not
+ * cost a walk past everybody who was moved before. */
+size_t
+pins_collect(struct pins *pins, const struct backend *backend, uint64_t now_ms,
+    unsigned max_sessions, uint64_t stay_ms, struct hash128 *keys_r, size_t max)
+{
+	unsigned from = atomic_load_explicit(&pins->collect_from, memory_order_relaxed);
+	struct search search = {.backend = backend,
+	    .now_ms = now_ms,
+	    .max_sessions = max_sessions,
+	    .stay_ms = stay_ms,
+	    .keys = keys_r,
+	    .max = max};
+	unsigned i;
+
+	for (i = 0; i < SHARDS && search.n < max; i++)
+		shard_collect(&pins->shards[(from + i) % SHARDS], &search);
+	if (i && search.n == max)
+		i--; /* the last one may hold more */
+	atomic_store_explicit(
+	    &pins->collect_from, (from + i) % SHARDS, memory_order_relaxed);
+	return search.n;
+}
+
+/* True: it stays in its list. */
+static bool
+entry_sweep(struct pins *pins, struct shard *s, struct entry *e, uint64_t now_ms,
+    struct entry **dead_r)
+{
+	if (!entry_is_live(e, now_ms)) {
+		entry_remove(pins, s, e, dead_r);
+		return false;
+	}
+	if (e->list == IDLE_WEBSOCKET && e->websocket_until <= now_ms) {
+		entry_settle(s, e, now_ms);
+		return false;
+	}
+	return true;
+}
+
+static void
+list_sweep(struct pins *pins, struct shard *s, enum idle which, uint64_t now_ms,
+    struct entry **dead_r)
+{
+	struct list *list = &s->lists[which];
+	size_t more = list->count / SWEEP_SHARE + SWEEP_LEAST;
+
+	while (list->head && !entry_sweep(pins, s, list->head, now_ms, dead_r))
+		;
+	while (more-- && list->head) {
+		struct entry *e = list->cursor ? list->cursor : list->head;
+
+		list->cursor = e->next;
+		entry_sweep(pins, s, e, now_ms, dead_r);
+	}
+}
+
+size_t
+pins_sweep(struct pins *pins, uint64_t now_ms)
+{
+	size_t swept = 0;
+
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct shard *s = &pins->shards[i];
+		struct entry *dead = NULL;
+		size_t before;
+
+		pthread_mutex_lock(&s->lock);
+		before = s->count;
+		list_sweep(pins, s, IDLE_WEBSOCKET, now_ms, &dead);
+		list_sweep(pins, s, IDLE_HTTP, now_ms, &dead);
+		swept += before - s->count;
+		pthread_mutex_unlock(&s->lock);
+		entries_free(dead);
+	}
+	return swept;
+}
+
+size_t
+pins_count(const struct pins *pins)
+{
+	return atomic_load_explicit(&pins->count, memory_order_relaxed);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pins.h - what binds a client key to a backend, with its locks.
+ *
+ * A pin exists for a client that holds a session, recently held one, or came back with
+ * its identity. It carries two locks: the WebSocket lock (set when a session opens) and
+ * the HTTP lock (since the end of the client's last exchange; an exchange in flight
+ * holds it). The table also owns backend->sessions: the sessions of a pin always
+ * count on the backend it points to, and change over with it.
+ *
+ * Threads: any; one lock per shard, held only inside pins.c, never while calling out.
+ * A client key (hash128) contains the upstream's id, so one table serves all.
+ */
+#ifndef ROOST_ROUTE_PINS_H
+#define ROOST_ROUTE_PINS_H
+
+#include "base/hash.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct backend;
+struct pins;
+
+struct pins *pins_new(uint64_t max);
+void pins_free(struct pins *pins);
+void pins_set_max(struct pins *pins, uint64_t max);
+
+/* A copy of what the table knows. */
+struct pin {
+	struct backend *backend; /* with a reference of the caller's: backend_put it */
+	uint32_t sessions;       /* sessions of this client */
+	uint32_t followers;      /* sessions of stronger keys that this one follows */
+	uint32_t exchanges;      /* in flight */
+	uint64_t websocket_until_ms; /* 0 or past: no lock */
+	uint64_t http_until_ms;
+	uint64_t since_ms; /* bound to this backend since */
+};
+
+/* False: no such pin (expired ones count as absent). */
+bool pins_lookup(struct pins *pins, struct hash128 key, uint64_t now_ms,
+    struct pin *pin_r);
+
+/* An exchange (or a handshake) of the key begins: binds the key to `proposed` unless
+ * another thread just bound it to a usable backend and something holds it there (a
+ * session, a lock or an exchange): then that one wins. `force` overrides, and where
+ * sessions exist they change over too; without it a binding that holds sessions is
+ * never changed here. `expected` is what the caller saw and did not want (NULL:
+ * nothing): a binding to that, without sessions, is replaced without question.
+ * Returns the backend in force with a reference for the caller. *held_r: the binding
+ * counts this exchange, which must be ended by pins_exchange_end. Otherwise (sessions
+ * elsewhere, no memory, a full table) proposed is returned, unbound. */
+struct backend *pins_bind(struct pins *pins, struct hash128 key,
+    struct backend *proposed, const struct backend *expected, uint64_t now_ms,
+    bool force, bool *held_r);
+
+/* That exchange is over: starts the HTTP lock anew. */
+void pins_exchange_end(struct pins *pins, struct hash128 key, uint64_t now_ms,
+    uint64_t http_ms);
+
+/* A session opens on the backend the key is bound to (binding it to `backend` if it is
+ * bound to nothing), and starts the WebSocket lock unless one is running. Returns false
+ * when the key is bound to another backend or memory is out: then nothing is counted
+ * and the caller must use another key. `follower`: another key counts this session on
+ * the backend; this one only remembers it. Sessions, which cost more than pins, get
+ * theirs even beyond the table's maximum; followers do not. */
+bool pins_session_open(struct pins *pins, struct hash128 key, struct backend *backend,
+    uint64_t now_ms, uint64_t websocket_ms, bool follower);
+
+/* From now on, until its last session ends, moves of `key` take `follower` along where
+ * both point to the same backend. */
+void pins_follow(struct pins *pins, struct hash128 key, struct hash128 follower);
+
+/* The session ends. After a clean end of the last one the lock falls back to an HTTP
+ * lock; after another end the rest of the window stays (and is an HTTP lock's at
+ * least). */
+void pins_session_close(struct pins *pins, struct hash128 key, bool clean,
+    uint64_t now_ms, uint64_t http_ms, bool follower);
+
+/* Re-homing: if the key points to `from`, points it to `to`, carries its sessions'
+ * count over and starts a new WebSocket lock. False: it no longer points to from. */
+bool pins_move(struct pins *pins, struct hash128 key, struct backend *from,
+    struct backend *to, uint64_t now_ms, uint64_t websocket_ms);
+
+/* Until then pins_collect passes the key over: an attempt to move it has failed. */
+void pins_hold(struct pins *pins, struct hash128 key, uint64_t until_ms);
+
+/* Collects up to max keys that hold sessions of their own on `backend` and were bound
+ * to it for at least `stay_ms`. With max_sessions (0: any) only those that hold no
+ * more, whose WebSocket lock has run out and which have no exchange in flight. Returns
+ * how many. Order: arbitrary. */
+size_t pins_collect(struct pins *pins, const struct backend *backend, uint64_t now_ms,
+    unsigned max_sessions, uint64_t stay_ms, struct hash128 *keys_r, size_t max);
+
+/* Removes what nothing holds any more; called about every second. Returns how many.
+ * Where locks of very different lengths lie in each other's way, some may wait for a
+ * later call (about half a minute); lookups never see them. */
+size_t pins_sweep(struct pins *pins, uint64_t now_ms);
+
+size_t pins_count(const struct pins *pins);
+
+#endif
