@@ -88,3 +88,13 @@ libroost_a_SOURCES += \
 	src/route/pins.c src/route/pins.h \
 	src/route/planner.c src/route/planner.h \
 	src/route/router.c src/route/router.h
+
+# from bytes to exchange and back
+libroost_a_SOURCES += \
+	src/http/body.c \
+	src/http/door.c src/http/door.h \
+	src/http/exchange.c src/http/exchange.h src/http/exchange_private.h \
+	src/http/headers.c src/http/headers.h \
+	src/http/pieces.c src/http/pieces.h \
+	src/http/relay.c \
+	src/http/reply.c src/http/reply.h

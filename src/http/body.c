@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * body.c - passes the request's body on to the backend as it comes.
+ *
+ * The door hands in bytes from its read buffer; what the backend's connection does not
+ * take goes into that connection's queue, and then no more is taken until it has drained.
+ * Chunked bodies are decoded and framed anew.
+ */
+#include "http/exchange_private.h"
+
+#include "http/pieces.h"
+
+static void
+request_sent(struct exchange *x)
+{
+	x->request_state = REQUEST_SENT;
+	if (x->response_state == RESPONSE_HEAD)
+		exchange_await(x, x->up->conf->timeouts.first_byte_ms);
+}
+
+/* Sends what was collected, the head in front if it has not gone yet. */
+static void
+send_pieces(struct exchange *x, struct pieces *out)
+{
+	size_t head_len = x->head_sent ? 0 : x->request.len;
+	const struct iovec *iov;
+	int n;
+
+	x->head_sent = true;
+	iov = pieces_with_head(out, x->request.data, head_len, &n);
+	if (n == 0)
+		return;
+	/* a backend that takes no more may have answered nevertheless: reading tells */
+	if (stream_write(&x->conn->stream, iov, n) != STREAM_SENT)
+		x->body_blocked = true;
+}
+
+static size_t
+take_length(struct exchange *x, const char *p, size_t n, struct pieces *out)
+{
+	size_t take = n < x->request_left ? n : (size_t)x->request_left;
+
+	pieces_add(out, p, take, false);
+	x->request_left -= take;
+	return take;
+}
+
+static size_t
+take_chunked(struct exchange *x, const char *p, size_t n, struct pieces *out, bool *bad_r)
+{
+	enum chunk_event event;
+	size_t at = 0, used;
+	struct str data;
+
+	do {
+		event = chunk_next(&x->request_chunks, p + at, n - at, &used, &data);
+		at += used;
+		if (event == CHUNK_DATA)
+			pieces_add(out, data.p, data.n, true);
+	} while (event == CHUNK_DATA && at < n && !pieces_is_full(out));
+	if (event == CHUNK_END) {
+		pieces_end_chunks(out, data);
+		x->request_left = 0;
+		x->request_body = BODY_LENGTH; /* all of it is here */
+	}
+	*bad_r = event == CHUNK_BAD;
+	return at;
+}
+
+size_t
+exchange_take_body(struct exchange *x, const char *p, size_t n)
+{
+	struct pieces out;
+	bool bad = false;
+	size_t used;
+
+	if (x->request_state != REQUEST_BODY || x->body_blocked)
+		return 0;
+	pieces_init(&out);
+	exchange_await(x, x->up->conf->timeouts.body_ms);
+	if (x->request_body == BODY_CHUNKED)
+		used = take_chunked(x, p, n, &out, &bad);
+	else
+		used = take_length(x, p, n, &out);
+	x->body_taken = x->body_taken || used;
+	if (bad)
+		exchange_fail(x, REASON_BAD_CHUNK);
+	else if (used)
+		send_pieces(x, &out);
+	pieces_fini(&out);
+	if (!bad && x->request_body == BODY_LENGTH && x->request_left == 0)
+		request_sent(x);
+	return used;
+}
+
+bool
+exchange_wants_body(const struct exchange *x)
+{
+	return x->request_state != REQUEST_SENT && x->request_body != BODY_NONE;
+}
+
+void
+exchange_flush(struct exchange *x)
+{
+	struct pieces none;
+
+	if (x->head_sent || !x->conn || x->request_state == REQUEST_CONNECTING)
+		return;
+	pieces_init(&none);
+	send_pieces(x, &none);
+}
+
+static void
+invite_body(struct exchange *x)
+{
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	if (x->expect_continue && x->minor == 1 &&
+	    stream_put(&x->door->stream, go_on, sizeof go_on - 1) == STREAM_BROKEN)
+		door_close(x->door, REASON_CLIENT_GONE);
+	x->expect_continue = false;
+}
+
+void
+exchange_request_ready(struct exchange *x)
+{
+	struct door *d = x->door;
+
+	x->conn_reusable = true;
+	if (x->request_body == BODY_NONE) {
+		x->request_state = REQUEST_SENT;
+		exchange_flush(x);
+		request_sent(x);
+		return;
+	}
+	x->request_state = REQUEST_BODY;
+	exchange_await(x, x->up->conf->timeouts.body_ms);
+	invite_body(x);
+	if (d->consuming || exchange_is_over(x))
+		return; /* the door goes on by itself, and flushes */
+	door_resume(d);
+	if (!exchange_is_over(x))
+		exchange_flush(x);
+}
+
+void
+exchange_backend_drained(struct exchange *x)
+{
+	x->body_blocked = false;
+	if (x->request_state == REQUEST_BODY)
+		door_resume(x->door);
+}

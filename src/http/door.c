@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * door.c - a client connection between requests and around exchanges; see door.h.
+ *
+ * Bytes are read into the loop's scratch buffer and, in the ordinary case, consumed from
+ * there: head parsed in place, body passed on. Only what cannot be consumed yet is
+ * copied into the door's own buffer, and reading stops when that has grown.
+ */
+#include "http/door.h"
+
+#include "base/log.h"
+#include "http/exchange.h"
+#include "message/head.h"
+#include "http/reply.h"
+#include "upstream/pool.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+	PIPELINE_MAX = 16384,    /* bytes of later requests that may wait */
+	LINGER_MS = 2000,
+	LINGER_BYTES = 1 << 20,  /* what a refused client may still send */
+};
+
+/* ---- life ---- */
+
+static void
+bury(struct grave *grave)
+{
+	struct door *d = container_of(grave, struct door, grave);
+
+	strbuf_fini(&d->in);
+	free(d);
+}
+
+static void
+leave_front(struct door *d)
+{
+	struct front *f = d->front;
+
+	if (d->prev)
+		d->prev->next = d->next;
+	else
+		f->doors = d->next;
+	if (d->next)
+		d->next->prev = d->prev;
+	f->n_doors--;
+	d->state = DOOR_CLOSED;
+	timer_clear(&d->timer);
+	stream_close(&d->stream);
+	loop_bury(f->loop, &d->grave, bury);
+}
+
+void
+door_close(struct door *d, enum reason why)
+{
+	struct exchange *exchange = d->exchange;
+
+	if (d->state == DOOR_CLOSED)
+		return;
+	if (exchange) {
+		d->exchange = NULL;
+		exchange_abort(exchange, why);
+	}
+	log_debug(TOPIC_HTTP, "%s: connection closed (%s)", d->peer_text, reason_text(why));
+	leave_front(d);
+}
+
+void
+door_leave(struct door *d)
+{
+	d->exchange = NULL;
+	leave_front(d);
+}
+
+/* ---- refusing and lingering ---- */
+
+/* The last answer is written. Where the client may still be sending, closing at once
+ * would make the kernel reset the connection and with it destroy the answer. */
+static void
+linger(struct door *d, bool client_may_send)
+{
+	d->state = DOOR_LINGER;
+	d->discard_left = client_may_send ? LINGER_BYTES : 0;
+	strbuf_reset(&d->in);
+	if (!client_may_send && stream_queued(&d->stream) == 0) {
+		door_close(d, REASON_DONE);
+		return;
+	}
+	loop_timer(d->front->loop, &d->timer, LINGER_MS);
+	if (stream_queued(&d->stream) == 0)
+		stream_shut(&d->stream);
+	if (!stream_read_on(&d->stream))
+		door_close(d, REASON_NO_MEMORY);
+}
+
+static void
+refuse(struct door *d, enum reason why)
+{
+	struct reply reply = {.why = why, .minor = 1};
+	struct strbuf *out = &d->front->out;
+
+	count_add(&d->front->loop->counters, COUNT_REFUSED, 1);
+	log_info(TOPIC_HTTP, "%s: request refused (%s)", d->peer_text, reason_text(why));
+	strbuf_reset(out);
+	reply_write(out, &reply);
+	if (out->failed || stream_put(&d->stream, out->data, out->len) == STREAM_BROKEN)
+		door_close(d, why);
+	else
+		linger(d, true);
+}
+
+static void
+on_timeout(struct timer *t)
+{
+	struct door *d = container_of(t, struct door, timer);
+
+	switch (d->state) {
+	case DOOR_HEAD:
+		if (d->in.len)
+			refuse(d, REASON_HEADER_TIMEOUT);
+		else
+			door_close(d, REASON_KEEPALIVE_TIMEOUT);
+		break;
+	case DOOR_LINGER:
+		door_close(d, REASON_DONE);
+		break;
+	case DOOR_EXCHANGE: /* the exchange has timers of its own */
+	case DOOR_CLOSED:
+		break;
+	}
+}
+
+/* ---- consuming ---- */
+
+static void
+start_exchange(struct door *d, const struct head *head)
+{
+	count_add(&d->front->loop->counters, COUNT_EXCHANGES, 1);
+	d->state = DOOR_EXCHANGE;
+	d->exchange = exchange_new(d);
+	if (!d->exchange) {
+		refuse(d, REASON_NO_MEMORY);
+		return;
+	}
+	exchange_start(d->exchange, head);
+}
+
+/* Consumes a request head at p. Returns the bytes consumed; 0: more is needed, or the
+ * door is no longer in state HEAD. */
+static size_t
+consume_head(struct door *d, const char *p, size_t n)
+{
+	struct head head;
+	enum reason why;
+	size_t used;
+
+	if (d->front->stopping) {
+		door_close(d, REASON_SHUTDOWN);
+		return 0;
+	}
+	switch (head_parse(p, n, &head, &used, &why)) {
+	case PARSE_DONE:
+		start_exchange(d, &head);
+		return used;
+	case PARSE_BAD:
+		refuse(d, why);
+		return 0;
+	case PARSE_MORE:
+		break;
+	}
+	return 0;
+}
+
+/* Consumes what it can of p[0..n) and returns how much that was. */
+static size_t
+door_consume(struct door *d, const char *p, size_t n)
+{
+	size_t at = 0, used = 1;
+
+	d->consuming = true;
+	while (used && at < n) {
+		if (d->state == DOOR_HEAD && stream_queued(&d->stream) == 0)
+			used = consume_head(d, p + at, n - at);
+		else if (d->state == DOOR_EXCHANGE)
+			used = exchange_take_body(d->exchange, p + at, n - at);
+		else
+			used = d->state == DOOR_LINGER ? n - at : 0;
+		at += used;
+	}
+	if (d->state == DOOR_EXCHANGE)
+		exchange_flush(d->exchange);
+	d->consuming = false;
+	return at;
+}
+
+/* What could not be consumed is in d->in. Decides whether to go on reading. */
+static void
+settle(struct door *d)
+{
+	bool full = d->in.len >= PIPELINE_MAX;
+
+	if (d->state == DOOR_CLOSED || d->state == DOOR_LINGER)
+		return;
+	if (d->state == DOOR_HEAD && d->in.len && stream_queued(&d->stream) == 0)
+		full = false; /* head_parse limits a head's size itself */
+	if (d->state == DOOR_EXCHANGE && exchange_wants_body(d->exchange))
+		full = d->in.len > 0; /* the body has to wait: so does the client */
+	if (full)
+		stream_read_off(&d->stream);
+	else if (!stream_read_on(&d->stream))
+		door_close(d, REASON_NO_MEMORY);
+}
+
+/* The part of a head that is here waits for the rest, but not for ever. */
+static void
+await_head(struct door *d)
+{
+	if (d->state != DOOR_HEAD || d->in.len == 0 || d->head_timed)
+		return;
+	d->head_timed = true;
+	if (d->header_ms)
+		loop_timer(d->front->loop, &d->timer, d->header_ms);
+}
+
+/* Goes on with what waits in d->in. */
+static void
+consume_waiting(struct door *d)
+{
+	size_t used;
+
+	if (d->consuming)
+		return; /* further up the stack; it goes on by itself */
+	used = d->in.len ? door_consume(d, d->in.data, d->in.len) : 0;
+	if (d->state == DOOR_CLOSED || d->state == DOOR_LINGER)
+		return;
+	if (used) {
+		memmove(d->in.data, d->in.data + used, d->in.len - used);
+		d->in.len -= used;
+	}
+	await_head(d);
+	settle(d);
+}
+
+static void
+take(struct door *d, const char *p, size_t n)
+{
+	/* straight from the scratch buffer, unless older bytes come first */
+	size_t used = d->in.len ? 0 : door_consume(d, p, n);
+	bool waiting = d->in.len > 0;
+
+	if (d->state == DOOR_CLOSED || d->state == DOOR_LINGER)
+		return;
+	strbuf_append(&d->in, p + used, n - used);
+	if (d->in.failed) {
+		door_close(d, REASON_NO_MEMORY);
+	} else if (waiting) {
+		consume_waiting(d);
+	} else {
+		await_head(d);
+		settle(d);
+	}
+}
+
+/* The client is still talking: nobody listens, up to a point. */
+static void
+discard(struct door *d, size_t n)
+{
+	if (d->discard_left <= n)
+		door_close(d, REASON_DONE);
+	else
+		d->discard_left -= (uint32_t)n;
+}
+
+static void
+on_readable(struct stream *s)
+{
+	struct door *d = container_of(s, struct door, stream);
+	uint8_t *scratch = d->front->loop->scratch;
+	ssize_t n = stream_read(s, scratch, LOOP_READ);
+
+	if (n == STREAM_AGAIN)
+		return;
+	if (n <= 0) {
+		door_close(d, d->state == DOOR_HEAD && d->in.len == 0 ? REASON_CLIENT_CLOSED
+		        : d->state == DOOR_LINGER                     ? REASON_DONE
+		                                                      : REASON_CLIENT_GONE);
+		return;
+	}
+	if (d->state == DOOR_LINGER)
+		discard(d, (size_t)n);
+	else
+		take(d, (const char *)scratch, (size_t)n);
+}
+
+static void
+on_drained(struct stream *s)
+{
+	struct door *d = container_of(s, struct door, stream);
+
+	if (d->state == DOOR_LINGER && d->discard_left == 0)
+		door_close(d, REASON_DONE);
+	else if (d->state == DOOR_LINGER)
+		stream_shut(s);
+	else if (d->state == DOOR_EXCHANGE)
+		exchange_client_drained(d->exchange);
+	else if (d->state == DOOR_HEAD)
+		consume_waiting(d);
+}
+
+static void
+on_broken(struct stream *s)
+{
+	struct door *d = container_of(s, struct door, stream);
+
+	door_close(d, REASON_CLIENT_GONE);
+}
+
+static const struct stream_ops stream_ops = {
+	.on_readable = on_readable,
+	.on_drained = on_drained,
+	.on_broken = on_broken,
+};
+
+/* ---- for exchange.c ---- */
+
+void
+door_resume(struct door *d)
+{
+	if (d->state == DOOR_EXCHANGE)
+		consume_waiting(d);
+}
+
+void
+door_exchange_done(struct door *d, bool keep_alive, bool all_read)
+{
+	d->exchange = NULL;
+	if (!keep_alive || d->front->stopping) {
+		linger(d, !all_read || d->in.len);
+		return;
+	}
+	d->state = DOOR_HEAD;
+	d->head_timed = false;
+	if (d->keepalive_ms)
+		loop_timer(d->front->loop, &d->timer, d->keepalive_ms);
+	if (!d->consuming)
+		consume_waiting(d);
+}
+
+/* ---- the front ---- */
+
+void
+front_init(struct front *f, struct loop *loop, struct pools *pools,
+    struct chooser *chooser, const struct upgrade_ops *ops, void *upgrade_arg)
+{
+	*f = (struct front){
+		.loop = loop,
+		.pools = pools,
+		.chooser = chooser,
+		.upgrade_ops = ops,
+		.upgrade_arg = upgrade_arg,
+	};
+}
+
+void
+front_set_view(struct front *f, struct view *view)
+{
+	const struct config *config = view->snapshot->config;
+
+	view_put(f->view);
+	f->view = view;
+	f->header_ms = 0;
+	for (size_t i = 0; i < config->n_upstreams; i++)
+		if (config->upstreams[i].timeouts.header_ms > f->header_ms)
+			f->header_ms = config->upstreams[i].timeouts.header_ms;
+}
+
+static void
+shed(struct front *f, int fd)
+{
+	count_add(&f->loop->counters, COUNT_NO_MEMORY, 1);
+	close(fd);
+}
+
+void
+front_accept(void *front, int fd, const struct addr *peer)
+{
+	struct front *f = front;
+	struct door *d = calloc(1, sizeof *d);
+
+	if (!d) {
+		shed(f, fd);
+		return;
+	}
+	stream_init(&d->stream, f->loop, fd, &stream_ops);
+	timer_init(&d->timer, on_timeout);
+	d->front = f;
+	d->peer = *peer;
+	addr_print(peer, false, d->peer_text);
+	d->header_ms = f->header_ms;
+	d->next = f->doors;
+	if (d->next)
+		d->next->prev = d;
+	f->doors = d;
+	f->n_doors++;
+	if (f->header_ms)
+		loop_timer(f->loop, &d->timer, f->header_ms);
+	if (!stream_read_on(&d->stream))
+		door_close(d, REASON_NO_MEMORY);
+}
+
+void
+front_stop(struct front *f)
+{
+	struct door *d, *next;
+
+	f->stopping = true;
+	for (d = f->doors; d; d = next) {
+		next = d->next;
+		if (d->state == DOOR_HEAD && d->in.len == 0 &&
+		    stream_queued(&d->stream) == 0)
+			door_close(d, REASON_SHUTDOWN);
+	}
+}
+
+void
+front_fini(struct front *f)
+{
+	while (f->doors)
+		door_close(f->doors, REASON_SHUTDOWN);
+	graveyard_bury(&f->loop->graveyard);
+	exchange_free_spare(f);
+	view_put(f->view);
+	f->view = NULL;
+	strbuf_fini(&f->out);
+}
