@@ -98,3 +98,14 @@ libroost_a_SOURCES += \
 	src/http/pieces.c src/http/pieces.h \
 	src/http/relay.c \
 	src/http/reply.c src/http/reply.h
+
+# WebSocket sessions
+libroost_a_SOURCES += \
+	src/ws/frame.c src/ws/frame.h \
+	src/ws/half.c src/ws/half.h \
+	src/ws/handshake.c src/ws/handshake.h \
+	src/ws/registry.c src/ws/registry.h \
+	src/ws/rehome.c src/ws/rehome.h \
+	src/ws/session.c src/ws/session.h \
+	src/ws/session_private.h \
+	src/ws/upgrade.c

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * half.c - reads one side of a session and passes on to the other; see half.h.
+ */
+#include "ws/session_private.h"
+
+#include "base/log.h"
+#include "ws/registry.h"
+
+/* ---- passing on ---- */
+
+/* Writes p[0..n), which begins in scanner state `before`, to the other side. False: the
+ * session's state has changed under us; nothing more of this read may be passed on. */
+static bool
+pass_on(struct half *from, const struct frame_scanner *before, const uint8_t *p, size_t n)
+{
+	struct half *to = half_other(from);
+	bool was_empty = stream_queued(&to->stream) == 0;
+
+	if (n == 0 || to->close_sent || !stream_is_open(&to->stream))
+		return true;
+	switch (stream_put(&to->stream, p, n)) {
+	case STREAM_SENT:
+		return true;
+	case STREAM_QUEUED:
+		if (was_empty)
+			to->queue_from = *before;
+		stream_read_off(&from->stream);
+		return true;
+	case STREAM_BROKEN:
+		break;
+	}
+	session_on_lost(to, before, p, n);
+	return false;
+}
+
+/* What half_take has found in the bytes so far. */
+struct span {
+	struct frame_scanner before; /* the scanner's state at `from` */
+	size_t from;                 /* first byte not yet passed on */
+	size_t at;                   /* first byte not yet scanned */
+};
+
+static void
+span_restart(struct span *span, const struct half *h)
+{
+	span->from = span->at;
+	span->before = h->scan;
+}
+
+static bool
+span_flush(struct span *span, struct half *h, const uint8_t *p)
+{
+	size_t from = span->from;
+	struct frame_scanner before = span->before;
+
+	span_restart(span, h);
+	return pass_on(h, &before, p + from, span->at - from);
+}
+
+/* A whole control frame of `used` bytes lies at span->at. False: stop. */
+static bool
+take_control(struct half *h, struct span *span, const uint8_t *p, size_t used,
+    const struct frame_control *control)
+{
+	bool is_close = control->opcode == OP_CLOSE;
+
+	if (session_on_control(h, control) == CONTROL_PASS) {
+		span->at += used;
+		if (!is_close)
+			return true;
+		if (span_flush(span, h, p))
+			session_on_close_passed(h);
+		return false; /* nothing counts after a Close (RFC 6455, 5.5.1) */
+	}
+	if (!span_flush(span, h, p))
+		return false;
+	span->at += used;
+	span_restart(span, h);
+	return !is_close;
+}
+
+/* One step of scanning. False: stop here. */
+static bool
+take_event(struct half *h, struct span *span, const uint8_t *p, size_t n)
+{
+	struct frame_control control;
+	enum frame_event event;
+	enum reason why;
+	size_t used = frame_scan(&h->scan, p + span->at, n - span->at, &event, &control, &why);
+
+	switch (event) {
+	case FRAME_CONTROL:
+		return take_control(h, span, p, used, &control);
+	case FRAME_MESSAGE:
+		span->at += used;
+		h->messages++;
+		if (h->skip) {
+			h->skip = false;
+			span_restart(span, h);
+		}
+		return !session_on_message(h);
+	case FRAME_MORE:
+		span->at += used;
+		if (h->skip)
+			span_restart(span, h);
+		return used > 0;
+	case FRAME_BAD:
+		break;
+	}
+	if (span_flush(span, h, p))
+		session_on_bad_frame(h, why);
+	return false;
+}
+
+/* Nothing is passed on once a side has said Close or the session is over. */
+static bool
+is_deaf(const struct half *h)
+{
+	return h->close_code || h->broke_rules || h->lost ||
+	       h->session->state == SESSION_CLOSED;
+}
+
+static void
+hold(struct half *h, const uint8_t *p, size_t n)
+{
+	if (n && !queue_append(&h->held, p, n))
+		session_close(h->session, REASON_NO_MEMORY, CLOSE_INTERNAL, "out of memory");
+}
+
+void
+half_take(struct half *h, const uint8_t *p, size_t n)
+{
+	struct span span = {.before = h->scan};
+	bool go_on = true;
+
+	while (go_on && span.at < n && !is_deaf(h))
+		go_on = take_event(h, &span, p, n);
+	if (!is_deaf(h) && span.at > span.from)
+		span_flush(&span, h, p);
+	if (!is_deaf(h))
+		hold(h, p + span.at, n - span.at);
+	session_on_taken(h);
+}
+
+/* ---- reading ---- */
+
+/* Between two backends: what the client says waits, up to a point. */
+static void
+read_and_hold(struct half *h, const uint8_t *p, ssize_t n)
+{
+	if (n > 0)
+		hold(h, p, (size_t)n);
+	/* an end behind words that still wait is looked at again after them */
+	else if (queue_size(&h->held) == 0)
+		session_on_lost(h, &h->scan, NULL, 0);
+	if (n <= 0 || queue_size(&h->held) >= LOOP_READ)
+		stream_read_off(&h->stream);
+}
+
+static void
+on_readable(struct stream *stream)
+{
+	struct half *h = container_of(stream, struct half, stream);
+	struct session *s = h->session;
+	uint8_t *p = s->registry->loop->scratch;
+	size_t held = queue_size(&h->held);
+	ssize_t n = stream_read(stream, p, LOOP_READ);
+
+	magic_check(s, SESSION_MAGIC);
+	if (n == STREAM_AGAIN)
+		return;
+	if (n > 0)
+		h->bytes += (uint64_t)n;
+	if (half_must_wait(h)) {
+		read_and_hold(h, p, n);
+		return;
+	}
+	if (n <= 0) {
+		session_on_lost(h, &h->scan, NULL, 0);
+		return;
+	}
+	if (is_deaf(h))
+		return;
+	if (held) { /* never more than FRAME_CARRY bytes while reading is on */
+		p -= held;
+		memcpy(p, queue_bytes(&h->held), held);
+		queue_clear(&h->held);
+	}
+	half_take(h, p, (size_t)n + held);
+}
+
+void
+half_resume(struct half *h)
+{
+	struct queue held = h->held;
+
+	if (half_must_wait(h))
+		return;
+	h->held = (struct queue){0};
+	if (queue_size(&held))
+		half_take(h, queue_bytes(&held), queue_size(&held));
+	queue_clear(&held);
+	/* what was held may have filled the other side's queue, or ended the session */
+	if (stream_is_open(&h->stream) && !h->lost &&
+	    stream_queued(&half_other(h)->stream) == 0)
+		stream_read_on(&h->stream);
+}
+
+static void
+on_drained(struct stream *stream)
+{
+	session_on_drained(container_of(stream, struct half, stream));
+}
+
+static void
+on_broken(struct stream *stream)
+{
+	struct half *h = container_of(stream, struct half, stream);
+
+	session_on_lost(h, &h->scan, NULL, 0);
+}
+
+const struct stream_ops half_ops = {
+	.on_readable = on_readable,
+	.on_drained = on_drained,
+	.on_broken = on_broken,
+};
+
+/* ---- writing of our own ---- */
+
+void
+half_send_close(struct half *to, unsigned code, const char *text)
+{
+	const struct half *from = half_other(to);
+	uint8_t frame[FRAME_CARRY];
+	size_t n;
+
+	/* what was passed on to this side ends where the other side's scanner stands */
+	if (to->close_sent || to->lost || !frame_between_frames(&from->scan))
+		return;
+	n = frame_write_close(frame, code, text, !half_is_client(to));
+	if (stream_put(&to->stream, frame, n) != STREAM_BROKEN)
+		to->close_sent = true;
+}
+
+void
+half_shut(struct half *h)
+{
+	stream_close(&h->stream);
+	queue_clear(&h->held);
+}

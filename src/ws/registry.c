@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * registry.c - the sessions of one worker, by client; see registry.h.
+ */
+#include "ws/registry.h"
+
+#include "base/log.h"
+#include "upstream/backend.h"
+#include "ws/rehome.h"
+#include "ws/session_private.h"
+#include <stdlib.h>
+
+/* the keys are hashes already; and running out of memory is no reason to exit */
+#define HASH_FUNCTION(key, len, hashv) ((hashv) = (unsigned)(((const struct hash128 *)(const void *)(key))->lo))
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(element) ((element)->failed = true)
+#include <uthash.h>
+
+/* The sessions of one client. Owner: the registry, while it has any. */
+struct group {
+	struct hash128 key;
+	struct session *first;
+	bool failed; /* set by uthash when it had no memory */
+	UT_hash_handle hh;
+};
+
+void
+registry_init(struct registry *r, struct loop *loop, struct pools *pools,
+    struct chooser *chooser, struct pace *pace)
+{
+	*r = (struct registry){
+		.loop = loop,
+		.pools = pools,
+		.chooser = chooser,
+		.pace = pace,
+	};
+}
+
+static struct group *
+group_of(struct registry *r, struct hash128 key)
+{
+	struct group *g;
+
+	HASH_FIND(hh, r->groups, &key, sizeof key, g);
+	if (g)
+		return g;
+	g = calloc(1, sizeof *g);
+	if (!g)
+		return NULL;
+	g->key = key;
+	HASH_ADD(hh, r->groups, key, sizeof g->key, g);
+	if (!g->failed)
+		return g;
+	free(g);
+	return NULL;
+}
+
+bool
+registry_add(struct registry *r, struct session *s)
+{
+	struct group *g = group_of(r, s->claim.key);
+
+	if (!g)
+		return false;
+	s->group = g;
+	s->next_of_key = g->first;
+	if (g->first)
+		g->first->prev_of_key = s;
+	g->first = s;
+	s->next = r->sessions;
+	if (r->sessions)
+		r->sessions->prev = s;
+	r->sessions = s;
+	r->n_sessions++;
+	return true;
+}
+
+static void
+leave_group(struct registry *r, struct session *s)
+{
+	struct group *g = s->group;
+
+	if (s->prev_of_key)
+		s->prev_of_key->next_of_key = s->next_of_key;
+	else
+		g->first = s->next_of_key;
+	if (s->next_of_key)
+		s->next_of_key->prev_of_key = s->prev_of_key;
+	s->group = NULL;
+	if (g->first)
+		return;
+	HASH_DELETE(hh, r->groups, g);
+	free(g);
+}
+
+void
+registry_remove(struct registry *r, struct session *s)
+{
+	if (!s->group)
+		return;
+	leave_group(r, s);
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		r->sessions = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	r->n_sessions--;
+}
+
+struct session *
+registry_find(struct registry *r, struct hash128 key)
+{
+	struct group *g;
+
+	HASH_FIND(hh, r->groups, &key, sizeof key, g);
+	return g ? g->first : NULL;
+}
+
+void
+registry_set_view(struct registry *r, struct view *view)
+{
+	for (struct session *s = r->sessions; s; s = s->next) {
+		const struct upstream *up = snapshot_upstream(view->snapshot, s->up->id);
+
+		if (!up)
+			continue; /* it is gone: the session lives on as it is */
+		view_put(s->view);
+		s->view = view_get(view);
+		s->up = up;
+	}
+}
+
+void
+registry_rehome(struct registry *r, struct hash128 key, struct backend *from,
+    struct backend *to, enum move_why why, uint32_t delay_ms)
+{
+	struct session *s, *next;
+
+	for (s = registry_find(r, key); s; s = next) {
+		next = s->next_of_key;
+		if (s->home != to)
+			rehome_start(s, to, why, delay_ms);
+	}
+}
+
+void
+registry_stop(struct registry *r, uint64_t spread_ms)
+{
+	for (struct session *s = r->sessions; s; s = s->next)
+		if (s->state != SESSION_CLOSING)
+			loop_timer(r->loop, &s->timer,
+			    random_below(&r->loop->random, (uint32_t)spread_ms + 1));
+}
+
+void
+registry_fini(struct registry *r)
+{
+	struct session *s, *next;
+
+	for (s = r->sessions; s; s = next) {
+		next = s->next;
+		session_end(s, REASON_SHUTDOWN);
+	}
+	graveyard_bury(&r->loop->graveyard);
+}

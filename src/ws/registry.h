@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * registry.h - the sessions of one worker, by client.
+ *
+ * Owner and thread: the worker.
+ */
+#ifndef ROOST_WS_REGISTRY_H
+#define ROOST_WS_REGISTRY_H
+
+#include "base/hash.h"
+#include "route/planner.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct backend;
+struct chooser;
+struct group;
+struct loop;
+struct pools;
+struct session;
+struct view;
+
+struct registry {
+	struct loop *loop;       /* borrowed, as all of these */
+	struct pools *pools;
+	struct chooser *chooser;
+	struct pace *pace;       /* of moves, shared by all workers */
+	struct session *sessions; /* owned */
+	size_t n_sessions;
+	struct group *groups;    /* by client key */
+};
+
+void registry_init(struct registry *r, struct loop *loop, struct pools *pools,
+    struct chooser *chooser, struct pace *pace);
+
+/* False: no memory; the session is not in it then. */
+bool registry_add(struct registry *r, struct session *s);
+void registry_remove(struct registry *r, struct session *s);
+
+/* The first session of a client (next_of_key leads on), or NULL. */
+struct session *registry_find(struct registry *r, struct hash128 key);
+
+/* After a reload: sessions whose upstream is still there follow its new settings. */
+void registry_set_view(struct registry *r, struct view *view);
+
+/* Re-homes every session of the client that is not on `to` yet (re-homing mode as the
+ * session's upstream says). The client's pin points to `to` already. */
+void registry_rehome(struct registry *r, struct hash128 key, struct backend *from,
+    struct backend *to, enum move_why why, uint32_t delay_ms);
+
+/* Closes every session 1012, spread at random over spread_ms. */
+void registry_stop(struct registry *r, uint64_t spread_ms);
+
+/* Ends what is left, at once. */
+void registry_fini(struct registry *r);
+
+#endif

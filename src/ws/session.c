@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * session.c - states of a session and its end; see session.h.
+ *
+ * How a session ends, by who says what first (C: client, B: backend):
+ *
+ *   C says Close        passed to B; B's Close passed to C; both said: end
+ *   B says Close        the same the other way round
+ *   C's connection ends B gets what is queued for it, then its connection ends
+ *   B's connection ends re-homed where the configuration says so, else C gets 1012
+ *   C or B break rules  that side gets 1002, the other 1001 (B) or 1011 (C)
+ *   roost closes        C gets the code, B gets 1001; end when C has answered
+ *   nothing happens     end after CLOSE_MS
+ */
+#include "ws/session_private.h"
+
+#include "base/log.h"
+#include "upstream/backend.h"
+#include "ws/registry.h"
+#include <stdlib.h>
+
+enum { CLOSE_MS = 5000 };
+
+void
+session_set_state(struct session *s, enum session_state state)
+{
+#ifdef ROOST_DEBUG
+	/* rows: from; bits: to */
+	static const unsigned allowed[] = {
+		[SESSION_CONNECTED] = 1u << SESSION_RECONNECTING | 1u << SESSION_CLOSING |
+		                      1u << SESSION_CLOSED,
+		[SESSION_RECONNECTING] = 1u << SESSION_CONNECTED | 1u << SESSION_CLOSING |
+		                         1u << SESSION_CLOSED,
+		[SESSION_CLOSING] = 1u << SESSION_CLOSED,
+		[SESSION_CLOSED] = 0,
+	};
+	assert(allowed[s->state] & 1u << state);
+#endif
+	s->state = state;
+}
+
+/* ---- end ---- */
+
+static void
+bury(struct grave *grave)
+{
+	struct session *s = container_of(grave, struct session, grave);
+
+	backend_put(s->home);
+	view_put(s->view);
+	free(s->greeting);
+	free(s);
+}
+
+/* The first to end it counts; who follows only answers. */
+static void
+note_end(struct session *s, enum session_side side, unsigned code)
+{
+	if (s->ended_by != SIDE_NONE)
+		return;
+	s->ended_by = (uint8_t)side;
+	s->end_code = (uint16_t)code;
+}
+
+static void
+note_end_by(const struct half *h, unsigned code)
+{
+	note_end(h->session, half_is_client(h) ? SIDE_CLIENT : SIDE_BACKEND, code);
+}
+
+static void
+log_end(const struct session *s, enum reason why)
+{
+	static const char *const sides[] = {"roost", "client", "backend", "roost"};
+	char peer[ADDR_TEXT];
+	uint64_t ms = clock_now_ms() - s->opened_ms;
+
+	log_info(TOPIC_SESSION,
+	    "session %s ended by %s (%s): code %u, client %s, backend %s/%s, %llu.%03llu s, "
+	    "in %llu messages %llu bytes, out %llu messages %llu bytes, re-homed %u times",
+	    s->id, sides[s->ended_by], reason_text(why), s->end_code,
+	    addr_print(&s->peer, true, peer), s->home->upstream, s->home->name,
+	    (unsigned long long)ms / 1000, (unsigned long long)ms % 1000,
+	    (unsigned long long)s->client.messages, (unsigned long long)s->client.bytes,
+	    (unsigned long long)s->backend.messages, (unsigned long long)s->backend.bytes,
+	    s->moves);
+}
+
+void
+session_end(struct session *s, enum reason why)
+{
+	struct registry *r = s->registry;
+	bool clean;
+
+	magic_check(s, SESSION_MAGIC);
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (s->why != REASON_NONE)
+		why = s->why;
+	note_end(s, SIDE_ROOST, CLOSE_ABNORMAL);
+	/* after an end that roost or an accident made, the client finds its way back */
+	clean = s->ended_by != SIDE_ROOST &&
+	        (s->end_code == CLOSE_NORMAL || s->end_code == CLOSE_GOING_AWAY);
+	session_set_state(s, SESSION_CLOSED);
+	rehome_cancel(s);
+	timer_clear(&s->timer);
+	choose_session_closed(r->chooser, s->up, &s->claim, clean, clock_now_ms());
+	atomic_fetch_sub(&s->home->links, 1);
+	count_add(&r->loop->counters, COUNT_SESSIONS_ENDED, 1);
+	log_end(s, why);
+	half_shut(&s->client);
+	half_shut(&s->backend);
+	queue_clear(&s->unsent);
+	registry_remove(r, s);
+	loop_bury(r->loop, &s->grave, bury);
+}
+
+/* ---- closing ---- */
+
+/* Is nothing more to be expected of this side? */
+static bool
+is_done(const struct half *h)
+{
+	return h->lost || (h->close_sent && h->close_code && !stream_queued(&h->stream));
+}
+
+static enum reason
+cause(const struct session *s)
+{
+	if (s->client.close_code || s->backend.close_code)
+		return REASON_CLOSED;
+	return s->client.lost ? REASON_CLIENT_LOST : REASON_SESSION_BACKEND_LOST;
+}
+
+static void
+end_if_done(struct session *s)
+{
+	bool backend_out = s->backend.lost || !stream_queued(&s->backend.stream);
+	bool client_out = s->client.lost || !stream_queued(&s->client.stream);
+
+	if (s->state != SESSION_CLOSING)
+		return;
+	/* roost began it, or one side is gone: the other only has to be told */
+	if ((is_done(&s->client) && (is_done(&s->backend) ||
+	                                (backend_out && s->why != REASON_NONE))) ||
+	    (s->client.lost && backend_out) || (s->backend.lost && client_out && !s->why))
+		session_end(s, cause(s));
+}
+
+/* One that broke the rules cannot be understood any more; but what it still sends must
+ * be read, since the kernel would answer it with a reset that destroys our Close. */
+static void
+shut_if_broken(struct half *h)
+{
+	if (h->broke_rules && h->close_sent && !stream_queued(&h->stream))
+		stream_shut(&h->stream);
+}
+
+static void
+begin_closing(struct session *s)
+{
+	if (s->state == SESSION_CLOSING)
+		return;
+	session_set_state(s, SESSION_CLOSING);
+	rehome_cancel(s);
+	loop_timer(s->registry->loop, &s->timer, CLOSE_MS);
+	/* a Close may hide behind what was not read so far */
+	if (!s->client.lost)
+		stream_read_on(&s->client.stream);
+	if (!s->backend.lost && stream_is_open(&s->backend.stream))
+		stream_read_on(&s->backend.stream);
+}
+
+void
+session_close(struct session *s, enum reason why, unsigned client_code, const char *text)
+{
+	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED)
+		return;
+	s->why = (uint8_t)why;
+	note_end(s, SIDE_ROOST, client_code);
+	half_send_close(&s->client, client_code, text);
+	half_send_close(&s->backend, CLOSE_GOING_AWAY, text);
+	/* in the middle of a frame nothing can be said: then only the end is left */
+	if (!s->client.close_sent) {
+		session_end(s, why);
+		return;
+	}
+	begin_closing(s);
+	end_if_done(s);
+}
+
+/* ---- what the halves report ---- */
+
+enum control_verdict
+session_on_control(struct half *from, const struct frame_control *control)
+{
+	struct session *s = from->session;
+	struct half *to = half_other(from);
+
+	if (control->opcode != OP_CLOSE)
+		return CONTROL_PASS;
+	from->close_code = control->close_code;
+	if (!half_is_client(from) && rehome_is_draining(s)) {
+		from->close_code = 0; /* it is the answer to ours; the session goes on */
+		from->lost = true;
+		return CONTROL_SWALLOW;
+	}
+	note_end_by(from, control->close_code);
+	if (to->close_sent) { /* the answer to a Close of ours */
+		end_if_done(s);
+		return CONTROL_SWALLOW;
+	}
+	begin_closing(s);
+	return CONTROL_PASS;
+}
+
+void
+session_on_close_passed(struct half *from)
+{
+	half_other(from)->close_sent = true;
+	end_if_done(from->session);
+}
+
+void
+session_on_taken(struct half *from)
+{
+	struct session *s = from->session;
+
+	if (s->state != SESSION_CONNECTED)
+		return;
+	if (half_is_client(from)) {
+		if (s->cut_wanted && frame_between_messages(&from->scan))
+			rehome_cut(s);
+	} else if (from->lost && rehome_is_draining(s)) {
+		rehome_old_is_done(s);
+	}
+}
+
+bool
+session_on_message(struct half *from)
+{
+	struct session *s = from->session;
+
+	if (!half_is_client(from)) {
+		s->unanswered = 0;
+		return false;
+	}
+	s->unanswered++;
+	return s->cut_wanted;
+}
+
+void
+session_on_bad_frame(struct half *from, enum reason why)
+{
+	struct session *s = from->session;
+	bool client = half_is_client(from);
+
+	log_info(TOPIC_SESSION, "session %s: bad frame from %s (%s)", s->id,
+	    client ? "client" : "backend", reason_text(why));
+	if (s->state != SESSION_CLOSING)
+		s->why = client ? REASON_CLIENT_PROTOCOL : REASON_BACKEND_PROTOCOL;
+	note_end(s, SIDE_ROOST, CLOSE_PROTOCOL);
+	half_send_close(from, CLOSE_PROTOCOL, reason_text(why));
+	half_send_close(half_other(from), client ? CLOSE_GOING_AWAY : CLOSE_INTERNAL,
+	    "the other side broke the protocol");
+	from->broke_rules = true;
+	begin_closing(s);
+	shut_if_broken(from);
+	end_if_done(s);
+}
+
+static void
+backend_lost(struct session *s, const struct frame_scanner *before, const uint8_t *p,
+    size_t n)
+{
+	const struct queue *q = &s->backend.stream.out;
+
+	if (s->greeting) {
+		if (n)
+			session_keep_unsent(s, *before, p, n, 0);
+		else
+			session_keep_unsent(s,
+			    queue_size(q) ? s->backend.queue_from : s->client.scan,
+			    q->data, q->len, q->at);
+	}
+	half_shut(&s->backend);
+	rehome_after_loss(s);
+}
+
+void
+session_on_lost(struct half *h, const struct frame_scanner *before, const uint8_t *p,
+    size_t n)
+{
+	struct session *s = h->session;
+
+	if (h->lost || s->state == SESSION_CLOSED)
+		return;
+	h->lost = true;
+	stream_read_off(&h->stream);
+	if (!half_is_client(h) && rehome_is_draining(s)) {
+		rehome_old_is_done(s);
+		return;
+	}
+	note_end_by(h, CLOSE_ABNORMAL);
+	if (half_is_client(h)) {
+		begin_closing(s);
+	} else if (s->state == SESSION_CONNECTED) {
+		backend_lost(s, before, p, n);
+		return;
+	} else if (s->client.close_code) {
+		/* it ended without an answer: the client gets its own code back */
+		half_send_close(&s->client, s->client.close_code, "");
+	}
+	end_if_done(s);
+}
+
+void
+session_on_drained(struct half *h)
+{
+	struct session *s = h->session;
+	struct half *feeder = half_other(h);
+
+	if (s->state == SESSION_CLOSING) {
+		shut_if_broken(h);
+		end_if_done(s);
+	} else if (s->state == SESSION_CONNECTED) {
+		half_resume(feeder);
+	}
+}
+
+static void
+on_timeout(struct timer *t)
+{
+	struct session *s = container_of(t, struct session, timer);
+
+	if (s->state == SESSION_CLOSING)
+		session_end(s, REASON_CLOSE_TIMEOUT);
+	else
+		session_close(s, REASON_SHUTDOWN, CLOSE_RESTART, "restarting");
+}
+
+/* ---- messages that nobody took ---- */
+
+/* The first message boundary at or after `at`, or n when there is none. */
+static size_t
+first_boundary(struct frame_scanner scan, const uint8_t *data, size_t n, size_t at)
+{
+	struct frame_control control;
+	enum frame_event event;
+	enum reason why;
+	size_t off = 0, used = 1;
+
+	while (used && !(off >= at && frame_between_messages(&scan))) {
+		if (off >= n)
+			return n;
+		used = frame_scan(&scan, data + off, n - off, &event, &control, &why);
+		off += used;
+	}
+	return off >= at && frame_between_messages(&scan) ? off : n;
+}
+
+/* How many messages end in data[0..n), which begins between two? */
+static uint32_t
+count_messages(const struct half *h, const uint8_t *data, size_t n)
+{
+	struct frame_scanner scan;
+	struct frame_control control;
+	enum frame_event event;
+	enum reason why;
+	uint32_t count = 0;
+	size_t off = 0, used = 1;
+
+	frame_scanner_init(&scan, h->scan.masked, h->scan.compressed);
+	while (used && off < n) {
+		used = frame_scan(&scan, data + off, n - off, &event, &control, &why);
+		off += used;
+		count += event == FRAME_MESSAGE;
+	}
+	return count;
+}
+
+void
+session_keep_unsent(struct session *s, struct frame_scanner state, const uint8_t *data,
+    size_t n, size_t at)
+{
+	size_t from = n ? first_boundary(state, data, n, at) : 0;
+	uint32_t lost = s->unanswered;
+
+	if (from < n && queue_append(&s->unsent, data + from, n - from))
+		lost -= count_messages(&s->client, data + from, n - from);
+	/* a message that began before and has not ended: nobody else can use its rest */
+	if (from == n && !frame_between_messages(&s->client.scan)) {
+		s->client.skip = true;
+		lost++;
+	}
+	s->unanswered -= lost < s->unanswered ? lost : s->unanswered;
+	count_add(&s->registry->loop->counters, COUNT_MAYBE_LOST, lost);
+}
+
+/* ---- beginning: what upgrade.c uses ---- */
+
+void
+session_arm(struct session *s)
+{
+	timer_init(&s->timer, on_timeout);
+}

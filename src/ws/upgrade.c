@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * upgrade.c - the WebSocket side of an upgrade: handshake noted, session made.
+ */
+#include "ws/session_private.h"
+
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "http/door.h"
+#include "message/response.h"
+#include "net/stream.h"
+#include "upstream/backend.h"
+#include "upstream/conn.h"
+#include "ws/registry.h"
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* A handshake under way. Owner: the exchange, until it opens or drops it. */
+struct upgrade {
+	struct strbuf request;    /* the head so far; only where the mode is transparent */
+	struct strbuf protocols;  /* offered */
+	struct strbuf extensions; /* offered */
+	struct strbuf agreed;     /* subprotocol, then extensions */
+	size_t agreed_protocol;   /* length of the first of them */
+	bool compressed, cuttable;
+	char key[HANDSHAKE_KEY + 1];
+	char id[SESSION_ID + 1];
+};
+
+static void
+drop(struct upgrade *u)
+{
+	strbuf_fini(&u->request);
+	strbuf_fini(&u->protocols);
+	strbuf_fini(&u->extensions);
+	strbuf_fini(&u->agreed);
+	free(u);
+}
+
+static void
+make_id(char id[SESSION_ID + 1])
+{
+	uint64_t bits;
+
+	random_secret(&bits, sizeof bits);
+	snprintf(id, SESSION_ID + 1, "%016llx", (unsigned long long)bits);
+}
+
+static void
+write_offer(struct upgrade *u, const struct head *head, bool transparent,
+    struct strbuf *request)
+{
+	/* several header lines are one list (RFC 6455, 9.1) */
+	for (unsigned i = 0; i < head->n_headers; i++)
+		if (head->headers[i].id == HEADER_SEC_WEBSOCKET_EXTENSIONS) {
+			if (u->extensions.len)
+				strbuf_lit(&u->extensions, ", ");
+			strbuf_str(&u->extensions, head->headers[i].value);
+		}
+	if (u->extensions.len == 0)
+		return;
+	strbuf_lit(request, "Sec-WebSocket-Extensions: ");
+	if (transparent)
+		handshake_offer((struct str){u->extensions.data, u->extensions.len}, request);
+	else
+		strbuf_append(request, u->extensions.data, u->extensions.len);
+	strbuf_lit(request, "\r\n");
+}
+
+static struct upgrade *
+begin(void *arg, const struct upstream *up, const struct head *head,
+    struct strbuf *request)
+{
+	bool transparent = up->conf->rehome.mode == REHOME_TRANSPARENT;
+	struct upgrade *u = calloc(1, sizeof *u);
+	struct str key = head_value(head, HEADER_SEC_WEBSOCKET_KEY);
+
+	if (!u)
+		return NULL;
+	make_id(u->id);
+	memcpy(u->key, key.p, key.n < HANDSHAKE_KEY ? key.n : HANDSHAKE_KEY);
+	for (unsigned i = 0; i < head->n_headers; i++)
+		if (head->headers[i].id == HEADER_SEC_WEBSOCKET_PROTOCOL) {
+			if (u->protocols.len)
+				strbuf_lit(&u->protocols, ", ");
+			strbuf_str(&u->protocols, head->headers[i].value);
+		}
+	write_offer(u, head, transparent, request);
+	if (transparent)
+		strbuf_append(&u->request, request->data, request->len);
+	strbuf_lit(request, "Roost-Session: ");
+	strbuf_puts(request, u->id);
+	strbuf_lit(request, "\r\n");
+	return u;
+}
+
+static bool
+accept_answer(struct upgrade *u, const struct response *r)
+{
+	struct str protocol = response_value(r, HEADER_SEC_WEBSOCKET_PROTOCOL);
+	struct str extensions = response_value(r, HEADER_SEC_WEBSOCKET_EXTENSIONS);
+
+	if (!handshake_answer_ok(r, str_of(u->key),
+	        (struct str){u->protocols.data, u->protocols.len},
+	        (struct str){u->extensions.data, u->extensions.len}))
+		return false;
+	handshake_agreed(extensions, &u->compressed, &u->cuttable);
+	strbuf_str(&u->agreed, protocol);
+	strbuf_str(&u->agreed, extensions);
+	u->agreed_protocol = protocol.n;
+	return !u->agreed.failed;
+}
+
+/* NULL: nothing to keep, or no memory: then the session cannot be moved. */
+static struct greeting *
+greeting_new(const struct upgrade *u)
+{
+	size_t n_extensions = u->agreed.len - u->agreed_protocol;
+	struct greeting *g;
+	char *p;
+
+	if (u->request.len == 0 || u->request.failed)
+		return NULL;
+	g = malloc(sizeof *g + u->agreed.len + u->request.len);
+	if (!g)
+		return NULL;
+	memcpy(g->key, u->key, sizeof g->key);
+	g->cuttable = u->cuttable;
+	p = g->text;
+	if (u->agreed.len)
+		memcpy(p, u->agreed.data, u->agreed.len);
+	g->protocol = (struct str){p, u->agreed_protocol};
+	g->extensions = (struct str){p + u->agreed_protocol, n_extensions};
+	p += u->agreed.len;
+	memcpy(p, u->request.data, u->request.len);
+	g->request = (struct str){p, u->request.len};
+	return g;
+}
+
+static void
+init_half(struct session *s, struct half *h, bool masked, bool compressed)
+{
+	h->session = s;
+	frame_scanner_init(&h->scan, masked, compressed);
+	h->queue_from = h->scan;
+}
+
+/* A watch on the kernel's side: a peer that vanished without a word is noticed while
+ * nothing is sent (keep-alive) and while something is (user timeout). */
+static void
+watch_peer(const struct stream *s)
+{
+	const int on = 1, idle_s = 60, interval_s = 15, probes = 4;
+	const unsigned timeout_ms = 60000;
+	int fd = s->io.fd;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+}
+
+static struct session *
+session_new(struct registry *r, struct opening *o)
+{
+	struct session *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	magic_set(s, SESSION_MAGIC);
+	s->registry = r;
+	s->view = view_get(o->view);
+	s->up = o->up;
+	s->home = backend_get(o->choice->backend);
+	s->claim = choose_session_opened(r->chooser, o->up, o->choice, clock_now_ms());
+	s->greeting = greeting_new(o->upgrade);
+	s->peer = *o->peer;
+	s->opened_ms = clock_now_ms();
+	memcpy(s->id, o->upgrade->id, sizeof s->id);
+	session_arm(s);
+	init_half(s, &s->client, true, o->upgrade->compressed);
+	init_half(s, &s->backend, false, o->upgrade->compressed);
+	atomic_fetch_add(&s->home->links, 1);
+	count_add(&r->loop->counters, COUNT_SESSIONS, 1);
+	return s;
+}
+
+static void
+open_session(void *arg, struct opening *o)
+{
+	struct registry *r = arg;
+	struct session *s = session_new(r, o);
+	struct strbuf rest = STRBUF_INIT;
+
+	if (!s) { /* the 101 is out: a reset is all that can be said */
+		count_add(&r->loop->counters, COUNT_NO_MEMORY, 1);
+		conn_close(o->conn);
+		drop(o->upgrade);
+		return;
+	}
+	drop(o->upgrade);
+	/* o->client_rest lies in the door, o->conn_rest perhaps in the scratch buffer,
+	 * which reading anything would overwrite */
+	strbuf_str(&rest, o->conn_rest);
+	stream_move(&s->client.stream, o->client, &half_ops);
+	conn_give_stream(o->conn, &s->backend.stream, &half_ops);
+	s->backend.stream.keep_whole = s->greeting != NULL;
+	watch_peer(&s->client.stream);
+	watch_peer(&s->backend.stream);
+	if (!registry_add(r, s)) {
+		session_end(s, REASON_NO_MEMORY);
+		strbuf_fini(&rest);
+		return;
+	}
+	log_debug(TOPIC_SESSION, "session %s opened on %s/%s (%s)", s->id, s->home->upstream,
+	    s->home->name, choose_by_name(o->choice->by));
+	if (rest.len)
+		half_take(&s->backend, (const uint8_t *)rest.data, rest.len);
+	strbuf_fini(&rest);
+	if (o->client_rest.n && s->state == SESSION_CONNECTED)
+		half_take(&s->client, (const uint8_t *)o->client_rest.p, o->client_rest.n);
+	s->client.bytes += o->client_rest.n;
+	if (s->state == SESSION_CONNECTED) {
+		half_resume(&s->client);
+		half_resume(&s->backend);
+	}
+}
+
+const struct upgrade_ops session_upgrade_ops = {
+	.check = handshake_check,
+	.begin = begin,
+	.accept = accept_answer,
+	.open = open_session,
+	.drop = drop,
+};
