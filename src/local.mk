@@ -109,3 +109,12 @@ libroost_a_SOURCES += \
 	src/ws/session.c src/ws/session.h \
 	src/ws/session_private.h \
 	src/ws/upgrade.c
+
+# puts it all together
+libroost_a_SOURCES += \
+	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/process.c src/daemon/process.h \
+	src/daemon/worker.c src/daemon/worker.h
+
+sbin_PROGRAMS += roost
+roost_SOURCES = src/main.c

@@ -60,6 +60,8 @@ tests_fuzz_fuzz_response_LDFLAGS = $(FUZZER_LDFLAGS)
 TESTS += tests/fuzz/replay_corpora.sh
 EXTRA_DIST += tests/fuzz/replay_corpora.sh tests/fuzz/replay.c tests/fuzz/corpus
 
+TESTS += tests/docs/check_docs.sh
+EXTRA_DIST += tests/docs/check_docs.sh
 
 # what the test scripts need to know
 AM_TESTS_ENVIRONMENT = \

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+dist_man_MANS = man/roost.yaml.5
+nodist_man_MANS = man/roost.8
+EXTRA_DIST += man/roost.8.in
+CLEANFILES += man/roost.8
+man/roost.8: man/roost.8.in Makefile
+	$(AM_V_GEN)mkdir -p man && $(SED) -e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+	  $(srcdir)/man/roost.8.in > $@

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * daemon.c - the control thread: starts workers, reloads, plans moves, stops.
+ *
+ * It owns the pin table, the newest snapshot, the planner and the resolver, and touches
+ * no connection. Workers hear from it by messages only.
+ */
+#include "daemon/daemon.h"
+
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "config/config.h"
+#include "daemon/process.h"
+#include "daemon/worker.h"
+#include "loop/loop.h"
+#include "net/listener.h"
+#include "route/choose.h"
+#include "route/pins.h"
+#include "route/planner.h"
+#include "route/router.h"
+#include "upstream/resolver.h"
+#include "upstream/upstream.h"
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+	PLAN_MS = 100,
+	SWEEP_MS = 1000,
+	GRACE_MS = 10000, /* what a graceful stop may take */
+	SECRET_FILE_MAX = 4096,
+};
+
+/* Owner and thread: the control thread, for the life of the process. */
+struct control {
+	const struct daemon_options *options;
+	struct loop *loop;
+	struct snapshot *snapshot; /* a reference: the newest */
+	struct pins *pins;
+	struct chooser chooser;
+	struct planner *planner;
+	struct pace pace;
+	struct resolver *resolver;
+	struct worker **workers;
+	size_t n_workers, n_gone;
+	struct event *signals[5];
+	struct timer plan_timer, sweep_timer;
+	bool stopping;
+	uint8_t secret[HASH_SECRET];
+};
+
+/* ---- errors ---- */
+
+/* Logs every line of a text on its own. */
+static void
+log_lines(enum log_level level, struct strbuf *text)
+{
+	const char *line = strbuf_cstr(text), *end;
+
+	for (; *line; line = end + (*end == '\n')) {
+		end = strchr(line, '\n');
+		if (!end)
+			end = line + strlen(line);
+		log_at(level, TOPIC_CONFIG, "%.*s", (int)(end - line), line);
+	}
+}
+
+/* ---- time ---- */
+
+static void
+on_move(void *arg, const struct move *move)
+{
+	struct control *c = arg;
+
+	for (size_t i = 0; i < c->n_workers; i++)
+		worker_rehome(c->workers[i], move);
+}
+
+static void
+on_plan(struct timer *t)
+{
+	struct control *c = container_of(t, struct control, plan_timer);
+
+	planner_tick(c->planner, c->snapshot, clock_now_ms());
+	loop_timer(c->loop, t, PLAN_MS);
+}
+
+static void
+on_sweep(struct timer *t)
+{
+	struct control *c = container_of(t, struct control, sweep_timer);
+
+	pins_sweep(c->pins, clock_now_ms());
+	loop_timer(c->loop, t, SWEEP_MS);
+}
+
+/* ---- reload ---- */
+
+/* Takes over config; NULL: no memory. */
+static struct snapshot *
+make_snapshot(struct config *config, const struct snapshot *old)
+{
+	struct router *router = router_new(config);
+	struct snapshot *s = router ? snapshot_new(config, old) : NULL;
+
+	if (!s) {
+		if (router)
+			router_free(router);
+		config_free(config);
+		return NULL;
+	}
+	s->router = router;
+	s->router_free = router_free;
+	return s;
+}
+
+static void
+log_changes(const struct config *old, const struct config *new)
+{
+	struct strbuf changes = STRBUF_INIT, restart = STRBUF_INIT;
+
+	config_diff(old, new, &changes, &restart);
+	log_lines(LEVEL_NOTICE, &changes);
+	if (restart.len) {
+		log_warn(TOPIC_CONFIG, "these changes need a restart:");
+		log_lines(LEVEL_WARN, &restart);
+	}
+	log_notice(TOPIC_CONFIG, "configuration reloaded%s",
+	    changes.len || restart.len ? "" : " (nothing has changed)");
+	strbuf_fini(&changes);
+	strbuf_fini(&restart);
+}
+
+static void
+take_over(struct control *c, struct snapshot *s)
+{
+	struct snapshot *old = c->snapshot;
+
+	/* what leaves the configuration now must have been seen in it */
+	planner_tick(c->planner, old, clock_now_ms());
+	c->snapshot = s;
+	log_threshold = s->config->log.level;
+	pins_set_max(c->pins, s->config->pins.max);
+	resolver_watch(c->resolver, s);
+	for (size_t i = 0; i < c->n_workers; i++)
+		worker_set_snapshot(c->workers[i], s);
+	log_changes(old->config, s->config);
+	snapshot_put(old);
+}
+
+static void
+reload(struct control *c)
+{
+	struct strbuf errors = STRBUF_INIT;
+	struct config *config =
+	    config_load(c->options->config_file, &c->options->flags, &errors);
+	struct snapshot *s = config ? make_snapshot(config, c->snapshot) : NULL;
+
+	if (s) {
+		take_over(c, s);
+	} else {
+		log_lines(LEVEL_ERROR, &errors);
+		log_error(TOPIC_CONFIG, "reload failed (%s); the running one stays",
+		    config ? "out of memory" : "bad configuration");
+	}
+	strbuf_fini(&errors);
+}
+
+/* ---- signals ---- */
+
+static void
+stop(struct control *c)
+{
+	log_notice(TOPIC_DAEMON, c->stopping ? "stopping now" : "stopping");
+	for (size_t i = 0; i < c->n_workers; i++)
+		if (c->stopping)
+			worker_quit(c->workers[i]);
+		else
+			worker_stop(c->workers[i], GRACE_MS);
+	c->stopping = true;
+}
+
+static void
+on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct control *c = arg;
+
+	switch (number) {
+	case SIGHUP:
+		if (!c->stopping)
+			reload(c);
+		break;
+	case SIGUSR1:
+		log_reopen();
+		log_notice(TOPIC_DAEMON, "log file reopened");
+		break;
+	default:
+		stop(c);
+	}
+}
+
+static const int handled[] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT};
+
+static bool
+catch_signals(struct control *c)
+{
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+		c->signals[i] = evsignal_new(c->loop->base, handled[i], on_signal, c);
+		if (!c->signals[i] || event_add(c->signals[i], NULL))
+			return false;
+	}
+	return true;
+}
+
+/* ---- workers ---- */
+
+struct gone_message {
+	struct message message; /* first */
+};
+
+static void
+take_gone(struct message *message, void *to)
+{
+	struct control *c = to;
+
+	free(message);
+	if (c && ++c->n_gone == c->n_workers)
+		loop_stop(c->loop);
+}
+
+/* On the worker's thread. */
+static void
+on_worker_gone(void *arg)
+{
+	struct control *c = arg;
+	struct gone_message *m = malloc(sizeof *m);
+
+	if (!m)
+		_exit(EXIT_STOPPED); /* everything is closed; only the farewell is missing */
+	m->message.deliver = take_gone;
+	loop_post(c->loop, &m->message);
+}
+
+/* Binds one socket per listener for one worker into fds. The first worker settles what
+ * port 0 means for the others. */
+static bool
+bind_listeners(struct addr *addrs, size_t n, int *fds)
+{
+	char text[ADDR_TEXT];
+
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = listener_bind(&addrs[i]);
+		if (fds[i] >= 0 && listener_addr(fds[i], &addrs[i]))
+			continue;
+		log_error(TOPIC_LISTENER, "cannot listen on %s (%s)",
+		    addr_print(&addrs[i], true, text), strerror(errno));
+		while (i-- > 0)
+			close(fds[i]);
+		return false;
+	}
+	return true;
+}
+
+/* All sockets are bound before the first worker starts: a port that is taken stops the
+ * start, not half of it. With SO_REUSEPORT a second roost could share ours; a plain bind
+ * tells. */
+static bool
+bind_all(const struct config *config, size_t n_workers, struct addr *addrs, int *fds)
+{
+	size_t n = config->n_listeners;
+	char text[ADDR_TEXT];
+
+	for (size_t i = 0; i < n; i++)
+		addrs[i] = config->listeners[i].addr;
+	for (size_t i = 0; i < n; i++)
+		if (addr_port(&addrs[i]) && !listener_is_free(&addrs[i])) {
+			log_error(TOPIC_LISTENER, "cannot listen on %s (%s)",
+			    addr_print(&addrs[i], true, text), strerror(errno));
+			return false;
+		}
+	for (size_t w = 0; w < n_workers; w++)
+		if (!bind_listeners(addrs, n, fds + w * n)) {
+			for (size_t i = 0; i < w * n; i++)
+				close(fds[i]);
+			return false;
+		}
+	return true;
+}
+
+static bool
+write_ports(const char *path, const struct addr *addrs, size_t n)
+{
+	char text[ADDR_TEXT];
+	FILE *file = fopen(path, "we");
+
+	if (!file) {
+		log_error(TOPIC_DAEMON, "%s: %s", path, strerror(errno));
+		return false;
+	}
+	for (size_t i = 0; i < n; i++)
+		fprintf(file, "%s\n", addr_print(&addrs[i], true, text));
+	return fclose(file) == 0;
+}
+
+static bool
+start_workers(struct control *c, const int *fds, size_t n_listeners, size_t n_workers)
+{
+	const struct worker_shared shared = {
+		.pins = c->pins,
+		.pace = &c->pace,
+		.secret = c->secret,
+		.on_gone = on_worker_gone,
+		.arg = c,
+	};
+	sigset_t all, old;
+
+	/* signals are for the control thread */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	c->workers = calloc(n_workers, sizeof(struct worker *));
+	for (size_t i = 0; c->workers && i < n_workers; i++) {
+		c->workers[i] = worker_start(&shared, c->snapshot, fds + i * n_listeners,
+		    n_listeners);
+		if (!c->workers[i])
+			break;
+		c->n_workers++;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return c->n_workers == n_workers;
+}
+
+/* ---- start ---- */
+
+/* The secret under which cookies are written: the file's, or one of our own. */
+static bool
+read_secret(struct control *c, const char *path)
+{
+	char text[SECRET_FILE_MAX];
+	FILE *file;
+	size_t n;
+
+	if (!path) {
+		random_secret(c->secret, sizeof c->secret);
+		return true;
+	}
+	file = fopen(path, "re");
+	n = file ? fread(text, 1, sizeof text, file) : 0;
+	if (file)
+		fclose(file);
+	if (n < 16) {
+		log_error(TOPIC_DAEMON, "%s: %s", path,
+		    file ? "a secret needs at least 16 bytes" : strerror(errno));
+		return false;
+	}
+	hash_derive_secret(c->secret, text, n);
+	return true;
+}
+
+static void
+on_library_message(int severity, const char *text)
+{
+	log_at(severity >= EVENT_LOG_ERR ? LEVEL_ERROR : LEVEL_DEBUG, TOPIC_LIBRARY,
+	    "libevent: %s", text);
+}
+
+static bool
+set_up(struct control *c, struct config *config)
+{
+	uint64_t seed;
+
+	event_set_log_callback(on_library_message);
+	if (!read_secret(c, config->pins.secret_file)) {
+		config_free(config);
+		return false;
+	}
+	random_secret(&seed, sizeof seed);
+	c->pins = pins_new(config->pins.max);
+	c->snapshot = make_snapshot(config, NULL);
+	c->loop = loop_new(c);
+	chooser_init(&c->chooser, c->pins, c->secret, seed);
+	c->planner = planner_new(&c->chooser, on_move, c);
+	timer_init(&c->plan_timer, on_plan);
+	timer_init(&c->sweep_timer, on_sweep);
+	if (!c->pins || !c->snapshot || !c->loop || !c->planner || !catch_signals(c)) {
+		log_error(TOPIC_DAEMON, "cannot start (out of memory or descriptors)");
+		return false;
+	}
+	loop_timer(c->loop, &c->plan_timer, PLAN_MS);
+	loop_timer(c->loop, &c->sweep_timer, SWEEP_MS);
+	return true;
+}
+
+/* Everything that may need privileges, then gives them up. */
+static bool
+claim_resources(struct control *c, size_t n_workers, struct addr *addrs, int *fds)
+{
+	const struct daemon_options *o = c->options;
+	struct strbuf error = STRBUF_INIT;
+	bool ok;
+
+	if (!bind_all(c->snapshot->config, n_workers, addrs, fds))
+		return false;
+	ok = (!o->pid_file || process_pid_file(o->pid_file, &error)) &&
+	     (!o->user || process_drop_privileges(o->user, &error));
+	if (!ok)
+		log_error(TOPIC_DAEMON, "%s", strbuf_cstr(&error));
+	strbuf_fini(&error);
+	return ok;
+}
+
+static bool
+start(struct control *c)
+{
+	const struct config *config = c->snapshot->config;
+	size_t n_workers = config->workers ? config->workers : process_cpus();
+	size_t n = config->n_listeners;
+	struct addr *addrs = calloc(n, sizeof *addrs);
+	int *fds = calloc(n * n_workers, sizeof *fds);
+	unsigned long descriptors = process_raise_descriptors();
+	bool ok = addrs && fds && claim_resources(c, n_workers, addrs, fds);
+
+	if (ok) {
+		c->resolver = resolver_start();
+		ok = c->resolver && start_workers(c, fds, n, n_workers);
+	}
+	if (ok) {
+		resolver_watch(c->resolver, c->snapshot);
+		for (size_t i = 0; i < n; i++) {
+			char text[ADDR_TEXT];
+
+			log_notice(TOPIC_LISTENER, "listening on %s",
+			    addr_print(&addrs[i], true, text));
+		}
+		log_notice(TOPIC_DAEMON,
+		    "roost " PACKAGE_VERSION " ready (%zu workers, %lu descriptors)",
+		    n_workers, descriptors);
+		ok = !c->options->ports_file ||
+		     write_ports(c->options->ports_file, addrs, n);
+	}
+	free(addrs);
+	free(fds);
+	return ok;
+}
+
+/* ---- end ---- */
+
+static void
+log_totals(const struct control *c)
+{
+	struct strbuf line = STRBUF_INIT;
+
+	for (int which = 0; which < COUNTER_COUNT; which++) {
+		uint64_t sum = 0;
+
+		for (size_t i = 0; i < c->n_workers; i++)
+			sum += worker_counter(c->workers[i], which);
+		if (sum)
+			strbuf_printf(&line, "%s%s %llu", line.len ? ", " : "",
+			    counter_name(which), (unsigned long long)sum);
+	}
+	log_info(TOPIC_DAEMON, "totals: %s", line.len ? strbuf_cstr(&line) : "nothing done");
+	strbuf_fini(&line);
+}
+
+static void
+tear_down(struct control *c)
+{
+	for (size_t i = 0; i < c->n_workers; i++)
+		worker_join(c->workers[i]);
+	free(c->workers);
+	resolver_stop(c->resolver);
+	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+		if (c->signals[i])
+			event_free(c->signals[i]);
+	if (c->planner)
+		planner_free(c->planner);
+	chooser_fini(&c->chooser);
+	if (c->loop)
+		loop_free(c->loop);
+	if (c->snapshot)
+		snapshot_put(c->snapshot);
+	if (c->pins)
+		pins_free(c->pins);
+	process_pid_file_remove();
+	libevent_global_shutdown();
+}
+
+int
+daemon_run(const struct daemon_options *options, struct config *config)
+{
+	struct control *c = calloc(1, sizeof *c);
+	int code = EXIT_START;
+
+	if (!c) {
+		config_free(config);
+		return EXIT_START;
+	}
+	c->options = options;
+	if (options->detach && !process_detach()) {
+		log_error(TOPIC_DAEMON, "cannot detach (%s)", strerror(errno));
+		config_free(config);
+	} else if (set_up(c, config) && start(c)) {
+		process_ready();
+		loop_run(c->loop);
+		log_totals(c);
+		log_notice(TOPIC_DAEMON, "stopped");
+		code = EXIT_STOPPED;
+	} else {
+		for (size_t i = 0; i < c->n_workers; i++)
+			worker_quit(c->workers[i]);
+	}
+	tear_down(c);
+	free(c);
+	return code;
+}

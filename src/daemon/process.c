@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * process.c - user, pid file, limits, background; see process.h.
+ */
+#include "daemon/process.h"
+
+#include "base/strbuf.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int ready_fd = -1; /* the waiting parent's pipe */
+static char *pid_path;
+static int pid_fd = -1;
+
+/* ---- user ---- */
+
+struct identity {
+	uid_t uid;
+	gid_t gid;
+	char name[64];
+};
+
+static bool
+find_group(const char *name, struct identity *id, struct strbuf *error)
+{
+	struct group *g = getgrnam(name);
+
+	if (g)
+		id->gid = g->gr_gid;
+	else
+		strbuf_printf(error, "no such group: %s", name);
+	return g != NULL;
+}
+
+static bool
+find_identity(const char *user, struct identity *id, struct strbuf *error)
+{
+	const char *colon = strchr(user, ':');
+	size_t n = colon ? (size_t)(colon - user) : strlen(user);
+	struct passwd *pw;
+
+	if (n == 0 || n >= sizeof id->name) {
+		strbuf_printf(error, "not a user: %s", user);
+		return false;
+	}
+	memcpy(id->name, user, n);
+	id->name[n] = '\0';
+	pw = getpwnam(id->name);
+	if (!pw) {
+		strbuf_printf(error, "no such user: %s", id->name);
+		return false;
+	}
+	id->uid = pw->pw_uid;
+	id->gid = pw->pw_gid;
+	return !colon || find_group(colon + 1, id, error);
+}
+
+bool
+process_user_check(const char *user, struct strbuf *error)
+{
+	struct identity id;
+
+	return find_identity(user, &id, error);
+}
+
+bool
+process_drop_privileges(const char *user, struct strbuf *error)
+{
+	struct identity id;
+
+	if (!find_identity(user, &id, error))
+		return false;
+	if (initgroups(id.name, id.gid) || setgid(id.gid) || setuid(id.uid)) {
+		strbuf_printf(error, "cannot become %s: %s", user, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/* ---- background ---- */
+
+/* The parent's part: waits for a word or the child's end. */
+static void
+wait_for_child(pid_t child, int fd)
+{
+	char word;
+	int status;
+
+	if (read(fd, &word, 1) == 1)
+		_exit(EXIT_SUCCESS);
+	if (waitpid(child, &status, 0) == child && WIFEXITED(status))
+		_exit(WEXITSTATUS(status));
+	_exit(EXIT_FAILURE);
+}
+
+bool
+process_detach(void)
+{
+	int fds[2];
+	pid_t child;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return false;
+	child = fork();
+	if (child < 0) {
+		close(fds[0]);
+		close(fds[1]);
+		return false;
+	}
+	close(fds[child ? 1 : 0]);
+	if (child)
+		wait_for_child(child, fds[0]);
+	ready_fd = fds[1];
+	setsid();
+	return true;
+}
+
+/* Lets go of the terminal, or of whatever waits for the end of our output. */
+static void
+leave_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	close(null);
+}
+
+void
+process_ready(void)
+{
+	if (ready_fd < 0)
+		return;
+	leave_terminal();
+	/* a parent that was killed meanwhile is no reason to stop */
+	if (write(ready_fd, "", 1) < 0)
+		errno = 0;
+	close(ready_fd);
+	ready_fd = -1;
+}
+
+/* ---- pid file ---- */
+
+bool
+process_pid_file(const char *path, struct strbuf *error)
+{
+	char text[32];
+	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	if (fd < 0) {
+		strbuf_printf(error, "%s: %s", path, strerror(errno));
+		return false;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		strbuf_printf(error, "%s: held by another process", path);
+		close(fd);
+		return false;
+	}
+	if (ftruncate(fd, 0) || write(fd, text, (size_t)n) != n) {
+		strbuf_printf(error, "%s: %s", path, strerror(errno));
+		close(fd);
+		return false;
+	}
+	pid_fd = fd; /* stays open: it carries the lock */
+	pid_path = strdup(path);
+	return true;
+}
+
+void
+process_pid_file_remove(void)
+{
+	if (pid_path)
+		unlink(pid_path);
+	free(pid_path);
+	pid_path = NULL;
+	if (pid_fd >= 0)
+		close(pid_fd);
+	pid_fd = -1;
+}
+
+/* ---- limits ---- */
+
+unsigned long
+process_raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return (unsigned long)limit.rlim_cur;
+}
+
+unsigned
+process_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof set, &set))
+		return 1;
+	return CPU_COUNT(&set) > 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * process.h - what a daemon owes its operating system. Main thread, before workers.
+ */
+#ifndef ROOST_DAEMON_PROCESS_H
+#define ROOST_DAEMON_PROCESS_H
+
+#include <stdbool.h>
+
+struct strbuf;
+
+/* "USER[:GROUP]" exists? Without a group the user's own is meant. */
+bool process_user_check(const char *user, struct strbuf *error);
+
+/* Becomes that user, for good. False: error says why. */
+bool process_drop_privileges(const char *user, struct strbuf *error);
+
+/* Goes into the background. The parent waits until process_ready or an exit of the
+ * child, and exits with 0 or with the child's status. False: fork failed. */
+bool process_detach(void);
+
+/* The daemon is up: the waiting parent, if any, may go. A detached one lets go of its
+ * terminal, standard error included, so its log should be a file. */
+void process_ready(void);
+
+/* Writes the pid file and keeps it locked. False: cannot be written, or another process
+ * holds it. */
+bool process_pid_file(const char *path, struct strbuf *error);
+
+/* Removes the pid file that was written. */
+void process_pid_file_remove(void);
+
+/* Raises the limit of descriptors as far as allowed; returns it. */
+unsigned long process_raise_descriptors(void);
+
+/* CPUs this process may use, at least 1. */
+unsigned process_cpus(void);
+
+#endif

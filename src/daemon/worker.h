@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * worker.h - one thread with its loop, listeners, pools, doors and sessions.
+ *
+ * Workers share nothing but the snapshot, the backends' atomics and the pin table; they
+ * are told things by messages and live as long as the process, also across reloads.
+ */
+#ifndef ROOST_DAEMON_WORKER_H
+#define ROOST_DAEMON_WORKER_H
+
+#include "base/hash.h"
+#include "loop/counters.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct move;
+struct pace;
+struct pins;
+struct snapshot;
+struct worker;
+
+/* What all workers share; all borrowed, and outliving them. */
+struct worker_shared {
+	struct pins *pins;
+	struct pace *pace;
+	const uint8_t *secret; /* HASH_SECRET bytes */
+	void (*on_gone)(void *arg); /* called on the worker's thread as its last act */
+	void *arg;
+};
+
+/* Starts a thread that serves the listening sockets fds[0..n) (taken over, also on
+ * failure) with this snapshot (a reference is taken). NULL: no memory or no thread. */
+struct worker *worker_start(const struct worker_shared *shared, struct snapshot *snapshot,
+    const int *fds, size_t n);
+
+/* From now on this snapshot (a reference is taken). Control thread. */
+void worker_set_snapshot(struct worker *w, struct snapshot *snapshot);
+
+/* Carry out what the planner decided. Control thread. */
+void worker_rehome(struct worker *w, const struct move *move);
+
+/* Stop accepting, finish exchanges, close sessions spread over grace_ms; the worker ends
+ * when nothing is left or grace_ms are over. Control thread. */
+void worker_stop(struct worker *w, uint64_t grace_ms);
+
+/* End now. Control thread. */
+void worker_quit(struct worker *w);
+
+/* Waits for the thread's end and frees everything. */
+void worker_join(struct worker *w);
+
+/* A value of another thread's counters. Any thread. */
+uint64_t worker_counter(const struct worker *w, enum counter which);
+
+#endif

@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Holds the documents against the program: every key and flag is in its manual, and
+# nothing else is; the sample shows every key, loads, and states true defaults.
+
+: "${top_srcdir:?}" "${top_builddir:?}"
+roost=$top_builddir/roost
+sample=$top_srcdir/etc/roost.yaml
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+
+# same TEXT A B: the sorted lists A and B are equal; A is what the program says
+same() {
+	comm -23 "$2" "$3" >"$tmp/missing"
+	comm -13 "$2" "$3" >"$tmp/surplus"
+	sed "s|^|FAIL $1 lacks |" "$tmp/missing"
+	sed "s|^|FAIL $1 has unknown |" "$tmp/surplus"
+	[ -s "$tmp/missing" ] || [ -s "$tmp/surplus" ] || { echo "ok   $1"; return; }
+	failed=1
+}
+
+# upstreams.NAME.backends[].weight ... from the indentation of a block-style file
+keys_of() {
+	awk '/^ *(- )?[a-z_0-9]+:/ {
+		match($0, /^ */); depth = RLENGTH / 2; line = substr($0, RLENGTH + 1)
+		if (sub(/^- /, "", line)) name[depth++] = "[]"
+		sub(/:.*/, "", line); name[depth] = line; path = name[0]
+		for (i = 1; i <= depth; i++)
+			path = path (name[i] == "[]" ? "" : ".") \
+			    (i == 1 && name[0] == "upstreams" ? "NAME" : name[i])
+		if ($0 ~ /:[ \t]+[^ \t]/) print path
+	}' "$1" | LC_ALL=C sort -u
+}
+
+export LC_ALL=C
+"$roost" --list-keys | sort >"$tmp/keys" && [ -s "$tmp/keys" ] || exit 1
+sed -n 's/^\.It Cm \([a-z][][a-zA-Z_.]*\).*/\1/p' "$top_srcdir/man/roost.yaml.5" |
+	sort -u >"$tmp/man"
+same "roost.yaml(5)" "$tmp/keys" "$tmp/man"
+
+sed 's/^\( *\)#\([a-z_]*:\)/\1\2/' "$sample" >"$tmp/full.yaml"
+keys_of "$tmp/full.yaml" >"$tmp/sample"
+same "etc/roost.yaml" "$tmp/keys" "$tmp/sample"
+
+"$roost" --help | grep -oE -e '--[a-z][a-z-]*' | sort -u >"$tmp/help"
+grep -oE 'Fl (Fl |\\?-)[a-z][a-z-]*' "$top_builddir/man/roost.8" |
+	sed -E 's/^Fl (Fl |\\?-)/--/' | sort -u >"$tmp/flags"
+same "roost(8)" "$tmp/help" "$tmp/flags"
+
+# what is commented out shows defaults, but for two that have none
+dump() { "$roost" -T -c "$1" | grep -vE '^ *(- )?(secret_file|host|path): '; }
+"$roost" -t -c "$sample" && "$roost" -t -c "$tmp/full.yaml" || failed=1
+dump "$sample" >"$tmp/a"
+dump "$tmp/full.yaml" >"$tmp/b"
+diff "$tmp/a" "$tmp/b" && echo "ok   defaults of etc/roost.yaml" || failed=1
+exit $failed
