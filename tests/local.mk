@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # make check: unit tests, corpora of the fuzz targets, docs against code.
+# make check-integration: the built binary with real peers (needs pytest and node).
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/check
@@ -68,4 +69,9 @@ AM_TESTS_ENVIRONMENT = \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
 	top_builddir='$(abs_top_builddir)'; export top_builddir;
 
+EXTRA_DIST += tests/integration tests/bench
 
+check-integration: roost
+	cd $(srcdir)/tests/integration && ROOST='$(abs_top_builddir)/roost' \
+	  /usr/bin/python3 -B -m pytest -p no:cacheprovider -q $(PYTEST_ARGS)
+.PHONY: check-integration

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Handles on app servers: Backend is a process of peers/app.py, ScriptedBackend a
+thread that answers each request with bytes a test has written down.
+"""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import threading
+from types import SimpleNamespace
+
+from .waiting import DEADLINE, scaled, wait_until
+
+APP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "app.py")
+
+
+class Backend:
+    """One app server. start() and ready() are apart so that several start at once."""
+
+    def __init__(self, name):
+        self.name = name
+        self.port = 0
+        self.process = None
+        self.seen = []
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["/usr/bin/python3", "-B", APP, self.name, str(self.port)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        self.seen = []
+        return self
+
+    def ready(self):
+        self.port = self.answer()["port"]
+        return self
+
+    def answer(self):
+        out = self.process.stdout
+        readable, _, _ = select.select([out], [], [], scaled(DEADLINE))
+        line = out.readline() if readable else b""
+        assert line, f"app server {self.name} does not answer"
+        return json.loads(line)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def kill(self):
+        """Like a crash: everything it has open is reset or closed by the kernel."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.kill()
+
+    def order(self, order, **facts):
+        self.process.stdin.write(
+            (json.dumps({"order": order, **facts}) + "\n").encode()
+        )
+        self.process.stdin.flush()
+        return self.answer()
+
+    # --- what happened there
+
+    def events(self, *kinds):
+        """Everything of these kinds since the start, in order."""
+        for e in self.order("events", since=len(self.seen)):
+            self.seen.append(SimpleNamespace(**e))
+        return [e for e in self.seen if e.kind in kinds]
+
+    def wait_events(self, kind, n=1, seconds=DEADLINE, **facts):
+        """Waits for at least n events of that kind with these facts."""
+        def matching():
+            found = [
+                e for e in self.events(kind)
+                if all(getattr(e, k) == v for k, v in facts.items())
+            ]
+            return found if len(found) >= n else None
+
+        return wait_until(matching, f"{n} {kind} {facts} at {self.name}", seconds)
+
+    def sockets(self):
+        return self.order("sockets")
+
+    def open(self):
+        return SimpleNamespace(**self.order("open"))
+
+
+class ScriptedBackend:
+    """Accepts connections in a thread and serves each by calling
+    script(sock, head) once per request head; the script returns False to close."""
+
+    def __init__(self, script, name="scripted"):
+        self.name = name
+        self.script = script
+        self.heads = []
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.listener.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+
+    def serve(self, sock):
+        with sock:
+            try:
+                while head := self.read_head(sock):
+                    self.heads.append(head)
+                    if self.script(sock, head) is False:
+                        return
+            except OSError:
+                pass
+
+    @staticmethod
+    def read_head(sock):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            byte = sock.recv(1)
+            if not byte:
+                return b""
+            head += byte
+        return head
+
+    def stop(self):
+        self.listener.close()
+
+
+def answering(answer, close=False):
+    """A script that gives the same bytes to every request."""
+    def script(sock, head):
+        sock.sendall(answer)
+        return not close
+
+    return script
+
+
+def closed_port():
+    """An address where nobody listens."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return "127.0.0.1:%d" % s.getsockname()[1]
