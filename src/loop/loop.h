@@ -19,7 +19,7 @@ struct event_base;
 
 /* What one read takes at most. Not 65536: the largest segment of a loopback device is
  * 65483 bytes, and a send of one byte more costs a second packet. */
-enum { LOOP_READ = 65472, LOOP_HEADROOM = 65536 };
+enum { LOOP_READ = 65472, LOOP_HEADROOM = 2 * LOOP_READ };
 
 struct loop {
 	struct event_base *base;

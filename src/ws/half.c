@@ -170,8 +170,10 @@ on_readable(struct stream *stream)
 	magic_check(s, SESSION_MAGIC);
 	if (n == STREAM_AGAIN)
 		return;
-	if (n > 0)
+	if (n > 0) {
 		h->bytes += (uint64_t)n;
+		s->heard_ms = clock_now_ms();
+	}
 	if (half_must_wait(h)) {
 		read_and_hold(h, p, n);
 		return;
@@ -182,7 +184,7 @@ on_readable(struct stream *stream)
 	}
 	if (is_deaf(h))
 		return;
-	if (held) { /* never more than FRAME_CARRY bytes while reading is on */
+	if (held) { /* at most twice LOOP_READ: see read_and_hold */
 		p -= held;
 		memcpy(p, queue_bytes(&h->held), held);
 		queue_clear(&h->held);

@@ -21,15 +21,17 @@ enum {
 	BACKOFF_MAX_MS = 30000,
 	HOLD_MS = 300000, /* before a session that could not be moved is looked at again */
 	JITTER_PERCENT = 30,
-	ANSWER_MAX = 16384, /* bytes of a new backend's answer */
+	QUIET_MS = 100,   /* nothing said for so long: nothing is under way */
+	CUT_WITHIN_MS = 1000, /* no good moment for so long: the next boundary will do */
 };
 
 enum move_state {
 	MOVE_WAITING,  /* for its turn, or for the next try */
 	MOVE_DIALING,  /* for the new backend to accept */
 	MOVE_GREETING, /* for its 101 */
-	MOVE_CUTTING,  /* for the client to end the message under way */
-	MOVE_DRAINING  /* for the old backend's last words */
+	MOVE_CUTTING,  /* for a moment to cut the client off */
+	MOVE_SETTLING, /* for the old backend to answer what was asked before the cut */
+	MOVE_DRAINING  /* for its Close */
 };
 
 /* One session on its way. Owner: the session. Freed at the end of the turn. */
@@ -42,6 +44,7 @@ struct rehoming {
 	struct timer timer;
 	struct grave grave;
 	uint64_t cut_us;         /* when the client was cut off */
+	uint64_t until_ms;       /* CUTTING, SETTLING: not longer than that */
 	enum move_state state;
 	enum move_why why;
 };
@@ -92,9 +95,10 @@ rehome_cancel(struct session *s)
 }
 
 bool
-rehome_is_draining(const struct session *s)
+rehome_is_cut(const struct session *s)
 {
-	return s->move && s->move->state == MOVE_DRAINING;
+	return s->move &&
+	       (s->move->state == MOVE_SETTLING || s->move->state == MOVE_DRAINING);
 }
 
 static void
@@ -225,19 +229,78 @@ rehome_old_is_done(struct session *s)
 	session_close(s, REASON_SESSION_BACKEND_LOST, CLOSE_RESTART, "backend lost");
 }
 
-void
-rehome_cut(struct session *s)
+/* ---- cutting ---- */
+
+/* Many servers answer a Close at once and drop what they were about to say. So it is
+ * said when nothing is under way: every question has its answer, or nobody has said
+ * anything for a while. */
+static bool
+is_settled(const struct session *s)
 {
-	struct rehoming *m = s->move;
-	uint64_t drain_ms = s->up->conf->rehome.drain_timeout_ms;
+	return s->unanswered == 0 || clock_now_ms() - s->heard_ms >= QUIET_MS;
+}
+
+static void
+say_goodbye(struct rehoming *m)
+{
+	struct session *s = m->session;
+
+	m->state = MOVE_DRAINING;
+	half_send_close(&s->backend, CLOSE_GOING_AWAY, "re-homed");
+	loop_timer(s->registry->loop, &m->timer, s->up->conf->rehome.drain_timeout_ms);
+}
+
+/* From here on the client's words wait for the new backend. */
+static void
+cut(struct rehoming *m)
+{
+	struct session *s = m->session;
 
 	s->cut_wanted = false;
-	m->state = MOVE_DRAINING;
 	m->cut_us = clock_now_us();
-	half_send_close(&s->backend, CLOSE_GOING_AWAY, "re-homed");
-	loop_timer(s->registry->loop, &m->timer, drain_ms);
-	/* nothing stands between it and its last words, not even a slow client */
-	stream_read_on(&s->client.stream);
+	m->until_ms = clock_now_ms() + s->up->conf->rehome.drain_timeout_ms;
+	m->state = MOVE_SETTLING;
+	if (is_settled(s))
+		say_goodbye(m);
+	else
+		loop_timer(s->registry->loop, &m->timer, QUIET_MS);
+}
+
+void
+rehome_look(struct session *s)
+{
+	struct rehoming *m = s->move;
+	bool client_pauses = frame_between_messages(&s->client.scan);
+
+	if (m->state == MOVE_SETTLING) {
+		if (is_settled(s) || clock_now_ms() >= m->until_ms)
+			say_goodbye(m);
+	} else if (m->state == MOVE_CUTTING && client_pauses) {
+		if (s->cut_wanted ||
+		    (is_settled(s) && frame_between_messages(&s->backend.scan)))
+			cut(m);
+	}
+}
+
+static void
+look_later(struct rehoming *m)
+{
+	struct session *s = m->session;
+
+	rehome_look(s);
+	if (s->move != m || m->state == MOVE_DRAINING)
+		return;
+	if (m->state == MOVE_CUTTING && clock_now_ms() >= m->until_ms) {
+		if (s->cut_wanted) { /* the client's message does not end */
+			try_again(m, REASON_BODY_TIMEOUT);
+			return;
+		}
+		s->cut_wanted = true;
+		m->until_ms = clock_now_ms() + s->up->conf->rehome.drain_timeout_ms;
+		rehome_look(s);
+	}
+	if (m->state != MOVE_DRAINING)
+		loop_timer(s->registry->loop, &m->timer, QUIET_MS);
 }
 
 /* The new backend has agreed. */
@@ -252,10 +315,9 @@ agreed(struct rehoming *m)
 		return;
 	}
 	m->state = MOVE_CUTTING;
-	s->cut_wanted = true;
-	loop_timer(s->registry->loop, &m->timer, s->up->conf->rehome.drain_timeout_ms);
-	if (frame_between_messages(&s->client.scan))
-		rehome_cut(s);
+	m->until_ms = clock_now_ms() + CUT_WITHIN_MS;
+	loop_timer(s->registry->loop, &m->timer, QUIET_MS);
+	rehome_look(s);
 }
 
 /* ---- greeting the new backend ---- */
@@ -463,8 +525,9 @@ on_timeout(struct timer *t)
 	case MOVE_GREETING:
 		try_again(m, REASON_FIRST_BYTE_TIMEOUT);
 		break;
-	case MOVE_CUTTING: /* the client's message does not end: later, perhaps */
-		try_again(m, REASON_BODY_TIMEOUT);
+	case MOVE_CUTTING:
+	case MOVE_SETTLING:
+		look_later(m);
 		break;
 	case MOVE_DRAINING:
 		drain_timed_out(m);
@@ -525,7 +588,7 @@ redirect(struct rehoming *m, struct backend *to, uint32_t delay_ms)
 {
 	struct backend **slot = &m->to;
 
-	if (m->state == MOVE_CUTTING || m->state == MOVE_DRAINING)
+	if (m->state >= MOVE_CUTTING)
 		slot = &m->next; /* too late to turn: on from there */
 	backend_put(*slot);
 	*slot = backend_get(to);

@@ -2,16 +2,20 @@
  *
  * rehome.h - moves a session to another backend under its client's open socket.
  *
- *   WAITING --> DIALING --> GREETING --> CUTTING --> DRAINING --> done
- *      ^  (pace,   | (connect)  | (101)      | (message   | (old backend's Close,
- *      |  backoff) |            |            |  boundary) |  end or drain_timeout)
- *      `-----------+------------+------------'            `--> session closed, when the
- *          (this try failed: 1 s doubling to 30 s, 10 tries)   old one left a torn message
+ *   WAITING --> DIALING --> GREETING --> CUTTING --> SETTLING --> DRAINING --> done
+ *   (pace,      (connect)   (101 on the  (a moment   (answers to  (old backend's
+ *    backoff)                same terms)  to cut)     what was     Close or end, or
+ *                                                     asked)       drain_timeout)
  *
- * Up to CUTTING traffic flows to the old backend. From the cut on the client is not
- * read; everything it asked before is answered by the old one, everything after by the
- * new one. A session whose backend is lost goes the same way without CUTTING and
- * DRAINING.
+ * Up to CUTTING traffic flows to the old backend, and a try that fails leaves the session
+ * as it was: the pin goes back, and the planner comes again later (1 s doubling to 30 s).
+ * The cut is made between two messages, at a moment when everything asked is answered or
+ * nothing was said for a while; where there is none for a second, at the next boundary.
+ * From then on the client's words wait: everything asked before the cut is answered by
+ * the old backend, everything after by the new one.
+ *
+ * A session whose backend is lost waits and dials (10 tries) with its client held, and
+ * has nothing to cut. Mended it cannot be when the old backend left a message torn.
  */
 #ifndef ROOST_WS_REHOME_H
 #define ROOST_WS_REHOME_H

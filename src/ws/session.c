@@ -19,7 +19,10 @@
 #include "ws/registry.h"
 #include <stdlib.h>
 
-enum { CLOSE_MS = 5000 };
+enum {
+	CLOSE_MS = 5000,
+	IN_FLIGHT_MS = 5000, /* older questions count as answered, in whatever way */
+};
 
 void
 session_set_state(struct session *s, enum session_state state)
@@ -164,8 +167,9 @@ begin_closing(struct session *s)
 	session_set_state(s, SESSION_CLOSING);
 	rehome_cancel(s);
 	loop_timer(s->registry->loop, &s->timer, CLOSE_MS);
-	/* a Close may hide behind what was not read so far */
-	if (!s->client.lost)
+	/* a Close may hide behind what was held or not read so far */
+	half_resume(&s->client);
+	if (!s->client.lost && stream_is_open(&s->client.stream))
 		stream_read_on(&s->client.stream);
 	if (!s->backend.lost && stream_is_open(&s->backend.stream))
 		stream_read_on(&s->backend.stream);
@@ -200,7 +204,7 @@ session_on_control(struct half *from, const struct frame_control *control)
 	if (control->opcode != OP_CLOSE)
 		return CONTROL_PASS;
 	from->close_code = control->close_code;
-	if (!half_is_client(from) && rehome_is_draining(s)) {
+	if (!half_is_client(from) && rehome_is_cut(s) && from->close_sent) {
 		from->close_code = 0; /* it is the answer to ours; the session goes on */
 		from->lost = true;
 		return CONTROL_SWALLOW;
@@ -221,32 +225,31 @@ session_on_close_passed(struct half *from)
 	end_if_done(from->session);
 }
 
-void
-session_on_taken(struct half *from)
-{
-	struct session *s = from->session;
-
-	if (s->state != SESSION_CONNECTED)
-		return;
-	if (half_is_client(from)) {
-		if (s->cut_wanted && frame_between_messages(&from->scan))
-			rehome_cut(s);
-	} else if (from->lost && rehome_is_draining(s)) {
-		rehome_old_is_done(s);
-	}
-}
-
 bool
 session_on_message(struct half *from)
 {
 	struct session *s = from->session;
 
-	if (!half_is_client(from)) {
-		s->unanswered = 0;
-		return false;
+	if (half_is_client(from)) {
+		s->unanswered++;
+		return s->cut_wanted;
 	}
-	s->unanswered++;
-	return s->cut_wanted;
+	if (s->unanswered)
+		s->unanswered--;
+	return false;
+}
+
+void
+session_on_taken(struct half *from)
+{
+	struct session *s = from->session;
+
+	if (s->state != SESSION_CONNECTED || !s->move)
+		return;
+	if (from->lost && rehome_is_cut(s))
+		rehome_old_is_done(s);
+	else
+		rehome_look(s);
 }
 
 void
@@ -297,7 +300,7 @@ session_on_lost(struct half *h, const struct frame_scanner *before, const uint8_
 		return;
 	h->lost = true;
 	stream_read_off(&h->stream);
-	if (!half_is_client(h) && rehome_is_draining(s)) {
+	if (!half_is_client(h) && rehome_is_cut(s)) {
 		rehome_old_is_done(s);
 		return;
 	}
@@ -384,16 +387,18 @@ session_keep_unsent(struct session *s, struct frame_scanner state, const uint8_t
     size_t n, size_t at)
 {
 	size_t from = n ? first_boundary(state, data, n, at) : 0;
-	uint32_t lost = s->unanswered;
+	bool recent = clock_now_ms() - s->heard_ms < IN_FLIGHT_MS;
+	uint32_t lost = recent ? s->unanswered : 0, kept = 0;
 
 	if (from < n && queue_append(&s->unsent, data + from, n - from))
-		lost -= count_messages(&s->client, data + from, n - from);
+		kept = count_messages(&s->client, data + from, n - from);
+	lost -= kept < lost ? kept : lost;
 	/* a message that began before and has not ended: nobody else can use its rest */
 	if (from == n && !frame_between_messages(&s->client.scan)) {
 		s->client.skip = true;
 		lost++;
 	}
-	s->unanswered -= lost < s->unanswered ? lost : s->unanswered;
+	s->unanswered = kept; /* for the next backend to answer */
 	count_add(&s->registry->loop->counters, COUNT_MAYBE_LOST, lost);
 }
 

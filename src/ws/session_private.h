@@ -21,7 +21,8 @@ struct session;
 
 enum { SESSION_ID = 16 }; /* hex digits */
 
-bool rehome_is_draining(const struct session *s);
+/* Is it cut off from its old backend, and not yet with the new one? */
+bool rehome_is_cut(const struct session *s);
 
 enum session_side { SIDE_NONE, SIDE_CLIENT, SIDE_BACKEND, SIDE_ROOST };
 
@@ -58,13 +59,15 @@ struct session {
 	struct grave grave;
 	struct addr peer;
 	uint64_t opened_ms;
-	uint32_t unanswered; /* client messages since the backend last said anything */
+	uint64_t heard_ms;   /* when either side last said anything */
+	uint32_t unanswered; /* client messages less backend messages, never below 0: where
+	                        each question has one answer, the questions open now */
 	uint16_t moves;      /* re-homed so often */
 	uint8_t tries;       /* to re-home it that failed, since one went well */
 	uint8_t why;         /* enum reason: of a close that roost began */
 	uint8_t ended_by;    /* enum session_side: who was the first to end it */
 	uint16_t end_code;   /* that side's code */
-	bool cut_wanted;     /* stop reading the client at the next message boundary */
+	bool cut_wanted;     /* cut the client off at its next message boundary */
 	bool immovable;      /* a backend refused its handshake: it stays where it is */
 	char id[SESSION_ID + 1];
 };
@@ -92,7 +95,7 @@ half_must_wait(const struct half *h)
 	const struct session *s = h->session;
 
 	return half_is_client(h) &&
-	       (s->state == SESSION_RECONNECTING || rehome_is_draining(s));
+	       (s->state == SESSION_RECONNECTING || rehome_is_cut(s));
 }
 
 /* The only writer of the state. */
@@ -134,8 +137,8 @@ void rehome_after_loss(struct session *s);
 /* While the old backend drains: it said Close, or its connection ended. */
 void rehome_old_is_done(struct session *s);
 
-/* The client stands between two messages and is to be cut off here. */
-void rehome_cut(struct session *s);
+/* Something was said while the session is on its way: is this the moment to cut? */
+void rehome_look(struct session *s);
 
 
 /* Drops a move under way; the session stays as it is. */
