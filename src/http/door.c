@@ -202,6 +202,8 @@ settle(struct door *d)
 
 	if (d->state == DOOR_CLOSED || d->state == DOOR_LINGER)
 		return;
+	if (d->in.len == 0)
+		strbuf_fini(&d->in); /* an idle connection holds no buffer */
 	if (d->state == DOOR_HEAD && d->in.len && stream_queued(&d->stream) == 0)
 		full = false; /* head_parse limits a head's size itself */
 	if (d->state == DOOR_EXCHANGE && exchange_wants_body(d->exchange))
