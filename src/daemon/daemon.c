@@ -468,6 +468,11 @@ log_totals(const struct control *c)
 static void
 tear_down(struct control *c)
 {
+	sigset_t all;
+
+	/* it is ending already: a signal must not turn that into a death by signal */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	for (size_t i = 0; i < c->n_workers; i++)
 		worker_join(c->workers[i]);
 	free(c->workers);

@@ -73,6 +73,7 @@ def test_retries_none_means_none(stage):
     assert Person(roost, "p").get().status in (502, 503)
 
 
+@pytest.mark.quick
 def test_killed_backend_is_replaced(stage):
     roost, a, b = stage.proxy("a", "b")
     people = [Person(roost, f"p{i}") for i in range(10)]
@@ -252,6 +253,7 @@ def test_connect_timeout_is_tried_elsewhere(stage, hole):
     assert Person(roost, "p").backend() == "a"
 
 
+@pytest.mark.quick
 def test_many_lose_their_backend_at_once(stage):
     roost, a = stage.proxy("a")
     clients = [RawClient(roost.address) for _ in range(60)]

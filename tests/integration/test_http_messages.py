@@ -210,6 +210,7 @@ def test_answer_comes_as_the_backend_sends_it(client):
     assert r.status == 200 and len(got) >= 3
 
 
+@pytest.mark.quick
 def test_many_clients_at_once(proxy):
     clients = [RawClient(proxy[0].address) for _ in range(100)]
     for i, c in enumerate(clients):

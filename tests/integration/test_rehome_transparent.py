@@ -34,6 +34,9 @@ def test_200_busy_sockets_through_a_drain(stage):
         swarm.finish()
         swarm.check_exact()
     assert sockets_of(a) == 0
+    pauses = sorted(float(p) for p in roost.logged(r"re-homed .* pause ([\d.]+) ms"))
+    print(f"{len(pauses)} moves, pause p50 {pauses[len(pauses) // 2]} ms, "
+          f"p99 {pauses[len(pauses) * 99 // 100]} ms")
 
 
 @pytest.mark.quick
@@ -47,6 +50,7 @@ def test_busy_sockets_through_a_drain(stage):
         swarm.check_exact()
 
 
+@pytest.mark.quick
 def test_there_and_back_again(stage):
     roost, a, b = stage.proxy("a", "b", rehome=FAST)
     with Swarm(roost, 60) as swarm:
@@ -59,6 +63,7 @@ def test_there_and_back_again(stage):
         swarm.check_exact()
 
 
+@pytest.mark.quick
 def test_200_busy_sockets_through_a_kill(stage, record_property):
     roost, a, b = stage.proxy("a", "b", rehome={"mode": "transparent"})
     with Swarm(roost, 200) as swarm:
@@ -222,6 +227,7 @@ def test_moved_session_ends_in_the_ordinary_way(stage):
     assert "client" in lines[-1]
 
 
+@pytest.mark.quick
 def test_client_leaving_during_the_move(stage):
     roost, a, b = stage.proxy("a", "b", rehome=FAST)
     sockets = [Person(roost, f"p{i}").websocket() for i in range(60)]

@@ -22,6 +22,7 @@ def test_open_sockets_stay(stage):
     assert len(a.events("handshake")) + len(b.events("handshake")) == 200
 
 
+@pytest.mark.quick
 def test_busy_sockets_lose_nothing(stage):
     roost, a, b = stage.proxy("a", "b")
     with Swarm(roost, 50) as swarm:
@@ -108,6 +109,7 @@ def test_what_needs_a_restart_is_said(stage):
     assert Person(roost, "p").backend() == "a"
 
 
+@pytest.mark.quick
 def test_many_reloads_leave_nothing_behind(stage):
     roost, *_ = stage.proxy("a", "b")
     for i in range(5):

@@ -97,6 +97,7 @@ def test_log_is_opened_anew(stage):
     assert "4002" not in open(str(log) + ".1").read()
 
 
+@pytest.mark.quick
 def test_storm_of_signals(stage):
     roost, a = stage.proxy("a")
     with Person(roost, "p").websocket() as ws:
@@ -108,6 +109,7 @@ def test_storm_of_signals(stage):
         assert Person(roost, "p").backend() == "a"
 
 
+@pytest.mark.quick
 def test_stop_under_load(stage):
     roost, a, b = stage.proxy("a", "b")
     stop = threading.Event()
