@@ -17,34 +17,41 @@
 
 enum { OPT_LOG_FORMAT = 256, OPT_PORTS_FILE, OPT_LIST_KEYS };
 
-/* The single truth for parsing and for --help. No help: for tests of the manual only. */
+/* The single truth for parsing and for --help. No help: for tests of the manual only.
+ */
 static const struct {
 	int code;
 	const char *name;
 	const char *argument; /* NULL: takes none */
 	const char *help;
 } rows[] = {
-	{'c', "config", "FILE", "default " DEFAULT_CONFIG},
-	{'t', "test", NULL, "check the configuration and exit (0 good, 1 bad)"},
-	{'T', "dump", NULL, "print the effective configuration as YAML and exit"},
-	{'L', "listen", "ADDR", "listen here, instead of the file's listeners; repeatable"},
-	{'U', "upstream", "ADDR[=WEIGHT]", "a backend of upstream \"default\"; repeatable"},
-	{'w', "workers", "N", "threads (default: one per usable CPU)"},
-	{'d', "daemon", NULL, "detach"},
-	{'p', "pid-file", "FILE", "write the process id there"},
-	{'u', "user", "USER[:GROUP]", "become this user once the sockets are open"},
-	{'l', "log-level", "LEVEL", "debug, info, notice, warn or error"},
-	{OPT_LOG_FORMAT, "log-format", "FORMAT", "text or json"},
-	{OPT_PORTS_FILE, "ports-file", "FILE", "write the addresses listened on there"},
-	{'V', "version", NULL, "print the version and exit"},
-	{'h', "help", NULL, "print this and exit"},
-	{OPT_LIST_KEYS, "list-keys", NULL, NULL},
+    {'c', "config", "FILE", "default " DEFAULT_CONFIG},
+    {'t', "test", NULL, "check the configuration and exit (0 good, 1 bad)"},
+    {'T', "dump", NULL, "print the effective configuration as YAML and exit"},
+    {'L', "listen", "ADDR", "listen here, instead of the file's listeners; repeatable"},
+    {'U', "upstream", "ADDR[=WEIGHT]", "a backend of upstream \"default\"; repeatable"},
+    {'w', "workers", "N", "threads (default: one per usable CPU)"},
+    {'d', "daemon", NULL, "detach"},
+    {'p', "pid-file", "FILE", "write the process id there"},
+    {'u', "user", "USER[:GROUP]", "become this user once the sockets are open"},
+    {'l', "log-level", "LEVEL", "debug, info, notice, warn or error"},
+    {OPT_LOG_FORMAT, "log-format", "FORMAT", "text or json"},
+    {OPT_PORTS_FILE, "ports-file", "FILE", "write the addresses listened on there"},
+    {'V', "version", NULL, "print the version and exit"},
+    {'h', "help", NULL, "print this and exit"},
+    {OPT_LIST_KEYS, "list-keys", NULL, NULL},
 };
 
 enum { N_ROWS = sizeof rows / sizeof *rows, LIST_MAX = 256 };
 
-enum action { ACTION_RUN, ACTION_TEST, ACTION_DUMP, ACTION_VERSION, ACTION_HELP,
-	ACTION_LIST_KEYS };
+enum action {
+	ACTION_RUN,
+	ACTION_TEST,
+	ACTION_DUMP,
+	ACTION_VERSION,
+	ACTION_HELP,
+	ACTION_LIST_KEYS
+};
 
 struct command_line {
 	enum action action;
@@ -66,10 +73,12 @@ print_help(void)
 			continue;
 		snprintf(flag, sizeof flag, "%c%c%s --%s%s%s", is_short ? '-' : ' ',
 		    is_short ? rows[i].code : ' ', is_short ? "," : " ", rows[i].name,
-		    rows[i].argument ? " " : "", rows[i].argument ? rows[i].argument : "");
+		    rows[i].argument ? " " : "",
+		    rows[i].argument ? rows[i].argument : "");
 		printf("  %-32s %s\n", flag, rows[i].help);
 	}
-	printf("\nsignals: HUP reloads, USR1 reopens the log, TERM and INT stop gracefully,\n"
+	printf("\nsignals: HUP reloads, USR1 reopens the log, TERM and INT stop "
+	       "gracefully,\n"
 	       "a second one stops now. See roost(8) and roost.yaml(5).\n");
 }
 

@@ -10,9 +10,9 @@
 struct random;
 
 struct candidate {
-	unsigned weight;    /* > 0 unless nothing else is there */
-	unsigned load;      /* sessions and exchanges it holds now */
-	int32_t *turn;      /* round-robin: this worker's memory of it, starts at 0 */
+	unsigned weight; /* > 0 unless nothing else is there */
+	unsigned load;   /* sessions and exchanges it holds now */
+	int32_t *turn;   /* round-robin: this worker's memory of it, starts at 0 */
 };
 
 /* Picks one of candidates[0..n), n > 0; returns its index. Candidates of weight 0 are

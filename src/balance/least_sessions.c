@@ -22,8 +22,8 @@ load_compare(const struct candidate *a, unsigned a_weight, const struct candidat
 }
 
 size_t
-least_sessions_pick(
-    struct candidate *candidates, size_t n, bool all_zero, struct random *random)
+least_sessions_pick(struct candidate *candidates, size_t n, bool all_zero,
+    struct random *random)
 {
 	size_t best = n;
 	unsigned best_weight = 0, tied_weight = 0;

@@ -8,8 +8,8 @@
 #include "balance/policies.h"
 
 size_t
-round_robin_pick(
-    struct candidate *candidates, size_t n, bool all_zero, struct random *random)
+round_robin_pick(struct candidate *candidates, size_t n, bool all_zero,
+    struct random *random)
 {
 	size_t best = n;
 	unsigned sum = 0;

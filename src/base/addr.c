@@ -127,12 +127,9 @@ socklen_t
 addr_len(const struct addr *a)
 {
 	switch (a->sa.sa_family) {
-	case AF_INET:
-		return sizeof(a->in4);
-	case AF_INET6:
-		return sizeof(a->in6);
-	default:
-		return 0;
+	case AF_INET: return sizeof(a->in4);
+	case AF_INET6: return sizeof(a->in6);
+	default: return 0;
 	}
 }
 
@@ -140,12 +137,9 @@ uint16_t
 addr_port(const struct addr *a)
 {
 	switch (a->sa.sa_family) {
-	case AF_INET:
-		return ntohs(a->in4.sin_port);
-	case AF_INET6:
-		return ntohs(a->in6.sin6_port);
-	default:
-		return 0;
+	case AF_INET: return ntohs(a->in4.sin_port);
+	case AF_INET6: return ntohs(a->in6.sin6_port);
+	default: return 0;
 	}
 }
 

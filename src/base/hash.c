@@ -32,8 +32,8 @@ hash_table_key(uint64_t space, const void *p, size_t n)
 
 	pthread_once(&table_once, table_secrets_draw);
 	key = XXH3_128bits_withSecret(p, n, key_secret, sizeof(key_secret));
-	mask = XXH3_128bits_withSecret(
-	    &space, sizeof(space), space_secret, sizeof(space_secret));
+	mask = XXH3_128bits_withSecret(&space, sizeof(space), space_secret,
+	    sizeof(space_secret));
 	return (struct hash128){key.low64 ^ mask.low64, key.high64 ^ mask.high64};
 }
 

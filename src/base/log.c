@@ -147,8 +147,8 @@ log_reopen(void)
 	ok = !own_path || sink_open(own_path);
 	pthread_mutex_unlock(&file_lock);
 	if (!ok)
-		log_error(
-		    TOPIC_DAEMON, "log file not reopened, the old one stays (%m)");
+		log_error(TOPIC_DAEMON,
+		    "log file not reopened, the old one stays (%m)");
 }
 
 void
@@ -178,8 +178,8 @@ time_print(struct strbuf *line)
 }
 
 static void
-text_compose(
-    struct strbuf *line, enum log_level level, enum log_topic topic, struct str message)
+text_compose(struct strbuf *line, enum log_level level, enum log_topic topic,
+    struct str message)
 {
 	size_t room;
 
@@ -211,8 +211,8 @@ json_put_message(struct strbuf *line, struct str message)
 }
 
 static void
-json_compose(
-    struct strbuf *line, enum log_level level, enum log_topic topic, struct str message)
+json_compose(struct strbuf *line, enum log_level level, enum log_topic topic,
+    struct str message)
 {
 	static const char tail[] = "\"}\n";
 	size_t cap = line->cap;

@@ -32,8 +32,8 @@ enum log_format { FORMAT_TEXT, FORMAT_JSON };
 /* Until log_open, lines of notice and above go to stderr as text. `file` is
  * "stderr" or a path, opened for appending. False: it could not be opened (errno);
  * what was open stays. Main thread only. */
-bool log_open(enum log_level level, enum log_format format, const char *file)
-    MUST_CHECK;
+bool log_open(enum log_level level, enum log_format format,
+    const char *file) MUST_CHECK;
 
 /* Opens the file anew, for rotation. On failure the old one stays. Any thread. */
 void log_reopen(void);

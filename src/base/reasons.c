@@ -16,8 +16,10 @@ static const struct row {
 	bool is_error;
 } rows[REASON_COUNT] = {
 #define REASON(symbol, name, http, error, words) \
-	[REASON_##symbol] = {                    \
-	    .label = (name), .text = (words), .status = (http), .is_error = (error)},
+	[REASON_##symbol] = {.label = (name),    \
+	    .text = (words),                     \
+	    .status = (http),                    \
+	    .is_error = (error)},
 #include "base/reasons.def"
 #undef REASON
 };

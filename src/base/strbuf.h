@@ -17,7 +17,7 @@
 struct strbuf {
 	char *data; /* not NUL-terminated unless strbuf_cstr was called */
 	size_t len;
-	size_t cap; /* data has one byte more, for strbuf_cstr */
+	size_t cap;   /* data has one byte more, for strbuf_cstr */
 	size_t limit; /* 0: none */
 	bool failed;
 };

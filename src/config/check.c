@@ -52,8 +52,8 @@ complain_double(struct loader *l, const char *what, const struct item *first,
 	char shown[SHOWN], where[48] = "";
 
 	if (first->at.place.line)
-		snprintf(
-		    where, sizeof(where), " (first in line %u)", first->at.place.line);
+		snprintf(where, sizeof(where), " (first in line %u)",
+		    first->at.place.line);
 	loader_complain(l, again->at, "%s \"%s\" is there already%s, expected it once",
 	    what, text_show(str_of(again->key), shown), where);
 }
@@ -230,8 +230,8 @@ check_upstream(struct loader *l, struct config_upstream *up)
 		    "upstreams: bad name \"%s\", expected letters, digits and -_.",
 		    shown);
 	if (up->n_backends == 0 && !is_given(l, &up->backends))
-		loader_complain(
-		    l, at, "upstreams.%s: no backends, expected at least one", shown);
+		loader_complain(l, at,
+		    "upstreams.%s: no backends, expected at least one", shown);
 	check_backends(l, up);
 }
 

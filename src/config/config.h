@@ -41,9 +41,9 @@ struct config_listener {
 };
 
 struct config_route {
-	char *host;     /* host: any; compared without case and port */
-	char *path;     /* path: /; a prefix that ends at a segment boundary */
-	char *upstream; /* upstream: name */
+	char *host;            /* host: any; compared without case and port */
+	char *path;            /* path: /; a prefix that ends at a segment boundary */
+	char *upstream;        /* upstream: name */
 	size_t upstream_index; /* of upstreams */
 	struct config_place place;
 };
@@ -91,9 +91,9 @@ struct config_limits {
 enum backend_admin_state { BACKEND_UP, BACKEND_DRAIN, BACKEND_DOWN };
 
 struct config_backend {
-	char *name;      /* name: its address */
-	char *address;   /* address: host:port as written */
-	unsigned weight; /* weight: 1, 0-1000; 0 takes nothing new */
+	char *name;                     /* name: its address */
+	char *address;                  /* address: host:port as written */
+	unsigned weight;                /* weight: 1, 0-1000; 0 takes nothing new */
 	enum backend_admin_state state; /* state: up */
 	struct config_place place;
 };
@@ -107,7 +107,7 @@ struct config_upstream {
 	struct config_rehome rehome;
 	struct config_timeouts timeouts;
 	struct config_limits limits;
-	unsigned retries; /* retries: 1 */
+	unsigned retries;                /* retries: 1 */
 	struct config_backend *backends; /* at least one */
 	size_t n_backends;
 	struct config_place place;

@@ -41,10 +41,10 @@ find_twin(enum section_id section, const char *element, const char *others, size
 	for (size_t i = 0; i < n; i++) {
 		const char *other = others + i * schema_sections[section].size;
 
-		if (is_same_text(
-			id_part(section, element, 0), id_part(section, other, 0)) &&
-		    is_same_text(
-			id_part(section, element, 1), id_part(section, other, 1)))
+		if (is_same_text(id_part(section, element, 0),
+			id_part(section, other, 0)) &&
+		    is_same_text(id_part(section, element, 1),
+			id_part(section, other, 1)))
 			return other;
 	}
 	return NULL;
@@ -65,8 +65,8 @@ report(struct differ *d, const char *key, const char *what, bool reloadable)
 }
 
 static void
-diff_row(
-    struct differ *d, const struct schema_row *row, const void *old, const void *new)
+diff_row(struct differ *d, const struct schema_row *row, const void *old,
+    const void *new)
 {
 	strbuf_reset(&d->was);
 	strbuf_reset(&d->is);
@@ -92,8 +92,8 @@ enter_element(struct differ *d, enum section_id section, const char *element)
 	strbuf_lit(&d->path, ".");
 }
 
-static void diff_section(
-    struct differ *d, enum section_id section, const void *old, const void *new);
+static void diff_section(struct differ *d, enum section_id section, const void *old,
+    const void *new);
 
 /* Elements of `these`: those without a twin in `others` are reported as `what`; NULL:
  * those with one are compared. */
@@ -120,8 +120,8 @@ diff_elements(struct differ *d, enum section_id section, const void *these,
 }
 
 static void
-diff_section(
-    struct differ *d, enum section_id section, const void *old, const void *new)
+diff_section(struct differ *d, enum section_id section, const void *old,
+    const void *new)
 {
 	const struct schema_row *row = NULL;
 	enum section_id sub = SECTION_TOP;

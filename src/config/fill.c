@@ -57,8 +57,8 @@ kind_of(const struct node *node)
 }
 
 static void
-read_list(
-    struct loader *l, const struct schema_row *row, const struct node *node, void *base)
+read_list(struct loader *l, const struct schema_row *row, const struct node *node,
+    void *base)
 {
 	struct str *elements;
 	const struct node **nodes;
@@ -104,8 +104,8 @@ read_row(struct loader *l, const struct schema_row *row, const struct node *map,
 		 node_is_null(node))
 		complain_value(l, row, node->place, kind_of(node));
 	else
-		loader_read(
-		    l, row, node->text, base, (struct origin){.place = node->place});
+		loader_read(l, row, node->text, base,
+		    (struct origin){.place = node->place});
 }
 
 /* Lists the keys of a section, and offers them to nearest. */
@@ -120,8 +120,8 @@ expect_keys(enum section_id section, struct nearest *nearest, struct strbuf *out
 		nearest_offer(nearest, row->key);
 	}
 	while ((sub = schema_next_section(section, sub)) != SECTION_TOP) {
-		strbuf_printf(
-		    out, "%s%s", out->len ? ", " : "", schema_sections[sub].key);
+		strbuf_printf(out, "%s%s", out->len ? ", " : "",
+		    schema_sections[sub].key);
 		nearest_offer(nearest, schema_sections[sub].key);
 	}
 }
@@ -192,8 +192,8 @@ name_element(struct loader *l, const struct node *node, char *element)
 
 /* After a complaint about the whole it is no news that there are no backends. */
 static void
-refuse_element(
-    struct loader *l, enum section_id section, const struct node *node, char *element)
+refuse_element(struct loader *l, enum section_id section, const struct node *node,
+    char *element)
 {
 	enum section_id sub = SECTION_TOP;
 
@@ -229,8 +229,8 @@ read_element(struct loader *l, enum section_id section, const struct node *node,
 }
 
 static void
-read_elements(
-    struct loader *l, enum section_id section, const struct node *node, void *base)
+read_elements(struct loader *l, enum section_id section, const struct node *node,
+    void *base)
 {
 	const struct schema_section *s = &schema_sections[section];
 	enum node_kind kind = s->shape == SHAPE_NAMED ? NODE_MAP : NODE_LIST;
@@ -254,8 +254,8 @@ read_elements(
 }
 
 static void
-read_section(
-    struct loader *l, enum section_id section, const struct node *node, void *base)
+read_section(struct loader *l, enum section_id section, const struct node *node,
+    void *base)
 {
 	const struct schema_section *s = &schema_sections[section];
 	size_t length = l->path.len;
@@ -272,8 +272,8 @@ read_section(
 }
 
 void
-loader_fill(
-    struct loader *l, enum section_id section, const struct node *map, void *base)
+loader_fill(struct loader *l, enum section_id section, const struct node *map,
+    void *base)
 {
 	const struct schema_row *row = NULL;
 	enum section_id sub = SECTION_TOP;

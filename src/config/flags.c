@@ -71,8 +71,8 @@ read_backend(struct loader *l, const char *text, struct config_backend *backend)
 	loader_fill(l, SECTION_BACKEND, NULL, backend);
 	read_flag(l, SECTION_BACKEND, "address", address, backend, "-U");
 	if (equals)
-		read_flag(
-		    l, SECTION_BACKEND, "weight", str_of(equals + 1), backend, "-U");
+		read_flag(l, SECTION_BACKEND, "weight", str_of(equals + 1), backend,
+		    "-U");
 }
 
 static bool
@@ -126,8 +126,8 @@ loader_apply_flags(struct loader *l, const struct config_flags *flags)
 	if (flags->workers)
 		read_flag(l, SECTION_TOP, "workers", str_of(flags->workers), c, "-w");
 	if (flags->log_level)
-		read_flag(
-		    l, SECTION_LOG, "level", str_of(flags->log_level), &c->log, "-l");
+		read_flag(l, SECTION_LOG, "level", str_of(flags->log_level), &c->log,
+		    "-l");
 	if (flags->log_format)
 		read_flag(l, SECTION_LOG, "format", str_of(flags->log_format), &c->log,
 		    "--log-format");

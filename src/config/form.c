@@ -182,8 +182,8 @@ form_is_client_key(struct str s)
 
 	if (has_prefix(s, STR("query:")))
 		return s.n <= NAME_MAX_BYTES &&
-		       consists_of(
-			   (struct str){s.p + 6, s.n - 6}, "-._~!$'()*+,;:@/?%[]");
+		       consists_of((struct str){s.p + 6, s.n - 6},
+			   "-._~!$'()*+,;:@/?%[]");
 	if (has_prefix(s, STR("cookie:")) || has_prefix(s, STR("header:")))
 		name = (struct str){s.p + 7, s.n - 7};
 	return str_eq(s, STR("address")) || form_is_token(name);

@@ -52,8 +52,8 @@ array_grow(struct loader *l, void *array, size_t n, size_t *max, size_t size)
 void
 loader_complain(struct loader *l, struct origin at, const char *format, ...)
 {
-	struct problem *problems = array_grow(
-	    l, l->problems, l->n_problems, &l->max_problems, sizeof(*problems));
+	struct problem *problems = array_grow(l, l->problems, l->n_problems,
+	    &l->max_problems, sizeof(*problems));
 	char text[1024];
 	va_list args;
 
@@ -105,8 +105,8 @@ loader_origin(const struct loader *l, const void *field)
 	struct origin wanted = {.field = field}, *found = NULL;
 
 	if (l->n_origins)
-		found = bsearch(
-		    &wanted, l->origins, l->n_origins, sizeof(wanted), compare_origins);
+		found = bsearch(&wanted, l->origins, l->n_origins, sizeof(wanted),
+		    compare_origins);
 	return found ? *found : (struct origin){0};
 }
 
@@ -127,8 +127,8 @@ static void
 print_problems(struct loader *l, struct strbuf *out)
 {
 	if (l->n_problems)
-		qsort(
-		    l->problems, l->n_problems, sizeof(*l->problems), compare_problems);
+		qsort(l->problems, l->n_problems, sizeof(*l->problems),
+		    compare_problems);
 	for (size_t i = 0; i < l->n_problems; i++) {
 		const struct problem *p = &l->problems[i];
 

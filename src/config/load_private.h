@@ -33,8 +33,8 @@ struct loader {
 	const char *name; /* stands in messages */
 	bool has_file;
 	struct config *config;
-	struct arena *keep; /* memory of the configuration */
-	struct arena *temp; /* memory of the tree and of what is below */
+	struct arena *keep;     /* memory of the configuration */
+	struct arena *temp;     /* memory of the tree and of what is below */
 	struct origin *origins; /* sorted by field once all values are read */
 	size_t n_origins, max_origins;
 	struct problem *problems;

@@ -274,8 +274,8 @@ schema_elements(enum section_id section, const void *parent, size_t *n_r)
 static void
 section_path(enum section_id section, struct strbuf *out)
 {
-	static const char *const suffixes[] = {
-	    [SHAPE_MAP] = ".", [SHAPE_LIST] = "[].", [SHAPE_NAMED] = ".NAME."};
+	static const char *const suffixes[] =
+	    {[SHAPE_MAP] = ".", [SHAPE_LIST] = "[].", [SHAPE_NAMED] = ".NAME."};
 	const struct schema_section *s = &schema_sections[section];
 
 	if (section == SECTION_TOP)

@@ -44,11 +44,11 @@ struct schema_section {
 	enum section_id parent; /* that of SECTION_TOP is itself */
 	const char *key;        /* in the parent */
 	enum section_shape shape;
-	size_t offset; /* in the parent's struct: of this struct, or of the array */
-	size_t count;  /* in the parent's struct: how many are in the array */
-	size_t size;   /* of this struct */
-	size_t place;  /* in this struct: its config_place, or NO_FIELD */
-	size_t id[2];  /* in this struct: the strings that tell one from another */
+	size_t offset;   /* in the parent's struct: of this struct, or of the array */
+	size_t count;    /* in the parent's struct: how many are in the array */
+	size_t size;     /* of this struct */
+	size_t place;    /* in this struct: its config_place, or NO_FIELD */
+	size_t id[2];    /* in this struct: the strings that tell one from another */
 	bool reloadable; /* may elements come and go while roost runs? */
 };
 
@@ -72,14 +72,14 @@ struct schema_row {
 	enum section_id section;
 	const char *key;
 	enum value_type type;
-	size_t offset; /* in the section's struct */
-	size_t width;  /* of the field, for numbers */
-	size_t count;  /* of lists: offset of the number of elements */
+	size_t offset;        /* in the section's struct */
+	size_t width;         /* of the field, for numbers */
+	size_t count;         /* of lists: offset of the number of elements */
 	const char *standard; /* the default as one would write it; NULL: none */
 	bool required;
-	bool reloadable;   /* taken over by a running daemon */
-	uint64_t min, max; /* of numbers, as stored */
-	const char *zero;  /* the word that stands for 0, or NULL */
+	bool reloadable;                /* taken over by a running daemon */
+	uint64_t min, max;              /* of numbers, as stored */
+	const char *zero;               /* the word that stands for 0, or NULL */
 	const struct value_name *names; /* of enums */
 	bool (*good)(struct str text);  /* further demands on the text, or NULL */
 	const char *expected; /* for messages, where type and range do not say it all */
@@ -95,8 +95,8 @@ extern const size_t schema_n_rows;
 const struct schema_row *schema_find(enum section_id section, struct str key);
 
 /* Iterates over the rows of one section: NULL gives the first and comes at the end. */
-const struct schema_row *schema_next(
-    enum section_id section, const struct schema_row *previous);
+const struct schema_row *schema_next(enum section_id section,
+    const struct schema_row *previous);
 
 /* Iterates over the sections inside one, starting with SECTION_TOP, which also comes at
  * the end. */

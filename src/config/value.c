@@ -18,11 +18,11 @@ struct unit {
 };
 
 /* the largest first, so that printing finds the shortest form */
-static const struct unit duration_units[] = {
-    {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0}};
+static const struct unit duration_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000},
+    {"ms", 1}, {NULL, 0}};
 
-static const struct unit size_units[] = {
-    {"g", 1 << 30}, {"m", 1 << 20}, {"k", 1 << 10}, {"", 1}, {NULL, 0}};
+static const struct unit size_units[] = {{"g", 1 << 30}, {"m", 1 << 20}, {"k", 1 << 10},
+    {"", 1}, {NULL, 0}};
 
 static const struct unit percent_units[] = {{"%", 1}, {NULL, 0}};
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
@@ -31,14 +31,10 @@ static const struct unit *
 units_of(enum value_type type)
 {
 	switch (type) {
-	case VALUE_DURATION:
-		return duration_units;
-	case VALUE_SIZE:
-		return size_units;
-	case VALUE_PERCENT:
-		return percent_units;
-	default:
-		return no_units;
+	case VALUE_DURATION: return duration_units;
+	case VALUE_SIZE: return size_units;
+	case VALUE_PERCENT: return percent_units;
+	default: return no_units;
 	}
 }
 
@@ -176,8 +172,8 @@ value_read_list(const struct schema_row *row, const struct str *elements, size_t
 }
 
 static bool
-read_list_text(
-    const struct schema_row *row, struct str text, void *section, struct arena *arena)
+read_list_text(const struct schema_row *row, struct str text, void *section,
+    struct arena *arena)
 {
 	struct str elements[MAX_ELEMENTS], rest;
 	size_t n = 0, bad;
@@ -191,8 +187,8 @@ read_list_text(
 }
 
 static void
-read_string(
-    const struct schema_row *row, struct str text, void *section, struct arena *arena)
+read_string(const struct schema_row *row, struct str text, void *section,
+    struct arena *arena)
 {
 	char *copy = arena_copy(arena, text);
 
@@ -200,8 +196,8 @@ read_string(
 }
 
 bool
-value_read(
-    const struct schema_row *row, struct str text, void *section, struct arena *arena)
+value_read(const struct schema_row *row, struct str text, void *section,
+    struct arena *arena)
 {
 	static const struct value_name bools[] = {{"true", 1}, {"false", 0}, {NULL, 0}};
 	uint64_t value = 0;
@@ -254,8 +250,8 @@ print_name(const struct value_name *names, uint64_t value, struct strbuf *out)
 }
 
 static void
-print_client_keys(
-    const struct schema_row *row, const void *section, bool quoted, struct strbuf *out)
+print_client_keys(const struct schema_row *row, const void *section, bool quoted,
+    struct strbuf *out)
 {
 	static const char *const prefixes[] = {[KEY_COOKIE] = "cookie:",
 	    [KEY_HEADER] = "header:",
@@ -277,8 +273,8 @@ print_client_keys(
 }
 
 void
-value_print(
-    const struct schema_row *row, const void *section, bool quoted, struct strbuf *out)
+value_print(const struct schema_row *row, const void *section, bool quoted,
+    struct strbuf *out)
 {
 	if (row->type == VALUE_CLIENT_KEYS) {
 		print_client_keys(row, section, quoted, out);
@@ -325,8 +321,8 @@ expect_name(const struct value_name *names, struct strbuf *out)
 static void
 expect_number(const struct schema_row *row, struct strbuf *out)
 {
-	static const char *const kinds[] = {
-	    [VALUE_DURATION] = "a duration (ms, s, m, h)",
+	static const char *const kinds[] = {[VALUE_DURATION] =
+						"a duration (ms, s, m, h)",
 	    [VALUE_PERCENT] = "a percentage",
 	    [VALUE_UNSIGNED] = "a number",
 	    [VALUE_SIZE] = "a size (k, m, g)"};

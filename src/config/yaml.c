@@ -25,8 +25,8 @@ struct reader {
 static struct config_place
 place_of_mark(yaml_mark_t mark)
 {
-	return (struct config_place){
-	    (unsigned)mark.line + 1, (unsigned)mark.column + 1};
+	return (
+	    struct config_place){(unsigned)mark.line + 1, (unsigned)mark.column + 1};
 }
 
 static void
@@ -102,11 +102,11 @@ refuse_decoration(struct reader *r, const yaml_char_t *anchor, const yaml_char_t
 	struct config_place place = place_of_mark(r->event.start_mark);
 
 	if (anchor)
-		reader_complain(
-		    r, place, "anchors (&) are not supported, expected a value");
+		reader_complain(r, place,
+		    "anchors (&) are not supported, expected a value");
 	if (tag)
-		reader_complain(
-		    r, place, "tags (!) are not supported, expected a value");
+		reader_complain(r, place,
+		    "tags (!) are not supported, expected a value");
 }
 
 static struct node *
@@ -134,8 +134,8 @@ read_alias(struct reader *r)
 		return NULL;
 	node->bad = true;
 	node->text = STR("");
-	reader_complain(
-	    r, node->place, "aliases (*) are not supported, expected the value itself");
+	reader_complain(r, node->place,
+	    "aliases (*) are not supported, expected the value itself");
 	return node;
 }
 
@@ -148,8 +148,8 @@ read_list(struct reader *r, unsigned depth)
 
 	if (!list)
 		return NULL;
-	refuse_decoration(
-	    r, r->event.data.sequence_start.anchor, r->event.data.sequence_start.tag);
+	refuse_decoration(r, r->event.data.sequence_start.anchor,
+	    r->event.data.sequence_start.tag);
 	for (tail = &list->first;; tail = &(*tail)->next, list->n++) {
 		if (!reader_next(r))
 			return NULL;
@@ -231,8 +231,8 @@ read_entry(struct reader *r, const struct node *key, unsigned depth)
 	value->key = key->kind == NODE_SCALAR ? key->text : STR("");
 	value->key_place = key->place;
 	if (key->kind != NODE_SCALAR)
-		reader_complain(
-		    r, key->place, "a list or map as a key, expected a word");
+		reader_complain(r, key->place,
+		    "a list or map as a key, expected a word");
 	if (key->kind != NODE_SCALAR || key->bad)
 		value->bad = true;
 	return value;
@@ -245,8 +245,8 @@ read_map(struct reader *r, unsigned depth)
 
 	if (!map)
 		return NULL;
-	refuse_decoration(
-	    r, r->event.data.mapping_start.anchor, r->event.data.mapping_start.tag);
+	refuse_decoration(r, r->event.data.mapping_start.anchor,
+	    r->event.data.mapping_start.tag);
 	for (tail = &map->first;; tail = &(*tail)->next, map->n++) {
 		if (!reader_next(r))
 			return NULL;
@@ -269,16 +269,11 @@ read_node(struct reader *r, unsigned depth)
 		return NULL;
 	}
 	switch (r->event.type) {
-	case YAML_SCALAR_EVENT:
-		return read_scalar(r);
-	case YAML_ALIAS_EVENT:
-		return read_alias(r);
-	case YAML_SEQUENCE_START_EVENT:
-		return read_list(r, depth);
-	case YAML_MAPPING_START_EVENT:
-		return read_map(r, depth);
-	default:
-		return NULL;
+	case YAML_SCALAR_EVENT: return read_scalar(r);
+	case YAML_ALIAS_EVENT: return read_alias(r);
+	case YAML_SEQUENCE_START_EVENT: return read_list(r, depth);
+	case YAML_MAPPING_START_EVENT: return read_map(r, depth);
+	default: return NULL;
 	}
 }
 
@@ -303,8 +298,10 @@ read_stream(struct reader *r)
 struct node *
 tree_parse(struct arena *arena, struct str text, tree_complain *complain, void *arg)
 {
-	struct reader r = {
-	    .arena = arena, .text = text, .complain = complain, .arg = arg};
+	struct reader r = {.arena = arena,
+	    .text = text,
+	    .complain = complain,
+	    .arg = arg};
 	struct config_place top = {1, 1};
 	struct node *root;
 

@@ -196,8 +196,7 @@ on_signal(evutil_socket_t number, short what, void *arg)
 		log_reopen();
 		log_notice(TOPIC_DAEMON, "log file reopened");
 		break;
-	default:
-		stop(c);
+	default: stop(c);
 	}
 }
 
@@ -239,7 +238,8 @@ on_worker_gone(void *arg)
 	struct gone_message *m = malloc(sizeof *m);
 
 	if (!m)
-		_exit(EXIT_STOPPED); /* everything is closed; only the farewell is missing */
+		_exit(EXIT_STOPPED); /* everything is closed; only the farewell is
+					missing */
 	m->message.deliver = take_gone;
 	loop_post(c->loop, &m->message);
 }
@@ -265,8 +265,8 @@ bind_listeners(struct addr *addrs, size_t n, int *fds)
 }
 
 /* All sockets are bound before the first worker starts: a port that is taken stops the
- * start, not half of it. With SO_REUSEPORT a second roost could share ours; a plain bind
- * tells. */
+ * start, not half of it. With SO_REUSEPORT a second roost could share ours; a plain
+ * bind tells. */
 static bool
 bind_all(const struct config *config, size_t n_workers, struct addr *addrs, int *fds)
 {
@@ -309,11 +309,11 @@ static bool
 start_workers(struct control *c, const int *fds, size_t n_listeners, size_t n_workers)
 {
 	const struct worker_shared shared = {
-		.pins = c->pins,
-		.pace = &c->pace,
-		.secret = c->secret,
-		.on_gone = on_worker_gone,
-		.arg = c,
+	    .pins = c->pins,
+	    .pace = &c->pace,
+	    .secret = c->secret,
+	    .on_gone = on_worker_gone,
+	    .arg = c,
 	};
 	sigset_t all, old;
 
@@ -322,8 +322,8 @@ start_workers(struct control *c, const int *fds, size_t n_listeners, size_t n_wo
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	c->workers = calloc(n_workers, sizeof(struct worker *));
 	for (size_t i = 0; c->workers && i < n_workers; i++) {
-		c->workers[i] = worker_start(&shared, c->snapshot, fds + i * n_listeners,
-		    n_listeners);
+		c->workers[i] = worker_start(&shared, c->snapshot,
+		    fds + i * n_listeners, n_listeners);
 		if (!c->workers[i])
 			break;
 		c->n_workers++;
@@ -461,7 +461,8 @@ log_totals(const struct control *c)
 			strbuf_printf(&line, "%s%s %llu", line.len ? ", " : "",
 			    counter_name(which), (unsigned long long)sum);
 	}
-	log_info(TOPIC_DAEMON, "totals: %s", line.len ? strbuf_cstr(&line) : "nothing done");
+	log_info(TOPIC_DAEMON, "totals: %s",
+	    line.len ? strbuf_cstr(&line) : "nothing done");
 	strbuf_fini(&line);
 }
 

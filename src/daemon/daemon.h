@@ -17,9 +17,9 @@ enum { EXIT_STOPPED = 0, EXIT_CONFIG = 1, EXIT_START = 2, EXIT_USAGE = 64 };
 struct daemon_options {
 	const char *config_file; /* NULL: flags alone */
 	struct config_flags flags;
-	const char *pid_file;    /* or NULL */
-	const char *user;        /* USER[:GROUP], or NULL */
-	const char *ports_file;  /* gets the actual listening addresses; or NULL */
+	const char *pid_file;   /* or NULL */
+	const char *user;       /* USER[:GROUP], or NULL */
+	const char *ports_file; /* gets the actual listening addresses; or NULL */
 	bool detach;
 };
 

@@ -37,9 +37,9 @@ struct worker {
 /* ---- messages ---- */
 
 struct worker_message {
-	struct message message; /* first */
-	struct snapshot *snapshot;   /* of new snapshots: a reference */
-	struct backend *from, *to;   /* of moves: references */
+	struct message message;    /* first */
+	struct snapshot *snapshot; /* of new snapshots: a reference */
+	struct backend *from, *to; /* of moves: references */
 	struct hash128 key;
 	enum move_why why;
 	uint32_t delay_ms;
@@ -56,8 +56,8 @@ message_free(struct worker_message *m)
 	free(m);
 }
 
-/* A message that cannot be sent is lost and logged: the next reload, tick of the planner
- * or signal says it again. */
+/* A message that cannot be sent is lost and logged: the next reload, tick of the
+ * planner or signal says it again. */
 static struct worker_message *
 message_new(void (*deliver)(struct message *, void *))
 {
@@ -92,7 +92,8 @@ take_move(struct message *message, void *to)
 	struct worker *w = to;
 
 	if (w)
-		registry_rehome(&w->registry, m->key, m->from, m->to, m->why, m->delay_ms);
+		registry_rehome(&w->registry, m->key, m->from, m->to, m->why,
+		    m->delay_ms);
 	message_free(m);
 }
 
@@ -226,7 +227,8 @@ open_listeners(struct worker *w, const int *fds, size_t n)
 {
 	w->listeners = calloc(n, sizeof(struct listener *));
 	for (size_t i = 0; w->listeners && i < n; i++) {
-		w->listeners[i] = listener_open(w->loop, fds[i], front_accept, &w->front);
+		w->listeners[i] =
+		    listener_open(w->loop, fds[i], front_accept, &w->front);
 		if (!w->listeners[i]) {
 			close_all(fds + i, n - i);
 			return false;

@@ -23,15 +23,15 @@ struct worker;
 struct worker_shared {
 	struct pins *pins;
 	struct pace *pace;
-	const uint8_t *secret; /* HASH_SECRET bytes */
+	const uint8_t *secret;      /* HASH_SECRET bytes */
 	void (*on_gone)(void *arg); /* called on the worker's thread as its last act */
 	void *arg;
 };
 
 /* Starts a thread that serves the listening sockets fds[0..n) (taken over, also on
  * failure) with this snapshot (a reference is taken). NULL: no memory or no thread. */
-struct worker *worker_start(const struct worker_shared *shared, struct snapshot *snapshot,
-    const int *fds, size_t n);
+struct worker *worker_start(const struct worker_shared *shared,
+    struct snapshot *snapshot, const int *fds, size_t n);
 
 /* From now on this snapshot (a reference is taken). Control thread. */
 void worker_set_snapshot(struct worker *w, struct snapshot *snapshot);
@@ -39,8 +39,8 @@ void worker_set_snapshot(struct worker *w, struct snapshot *snapshot);
 /* Carry out what the planner decided. Control thread. */
 void worker_rehome(struct worker *w, const struct move *move);
 
-/* Stop accepting, finish exchanges, close sessions spread over grace_ms; the worker ends
- * when nothing is left or grace_ms are over. Control thread. */
+/* Stop accepting, finish exchanges, close sessions spread over grace_ms; the worker
+ * ends when nothing is left or grace_ms are over. Control thread. */
 void worker_stop(struct worker *w, uint64_t grace_ms);
 
 /* End now. Control thread. */

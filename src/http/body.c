@@ -3,8 +3,8 @@
  * body.c - passes the request's body on to the backend as it comes.
  *
  * The door hands in bytes from its read buffer; what the backend's connection does not
- * take goes into that connection's queue, and then no more is taken until it has drained.
- * Chunked bodies are decoded and framed anew.
+ * take goes into that connection's queue, and then no more is taken until it has
+ * drained. Chunked bodies are decoded and framed anew.
  */
 #include "http/exchange_private.h"
 
@@ -46,7 +46,8 @@ take_length(struct exchange *x, const char *p, size_t n, struct pieces *out)
 }
 
 static size_t
-take_chunked(struct exchange *x, const char *p, size_t n, struct pieces *out, bool *bad_r)
+take_chunked(struct exchange *x, const char *p, size_t n, struct pieces *out,
+    bool *bad_r)
 {
 	enum chunk_event event;
 	size_t at = 0, used;

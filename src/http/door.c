@@ -2,24 +2,24 @@
  *
  * door.c - a client connection between requests and around exchanges; see door.h.
  *
- * Bytes are read into the loop's scratch buffer and, in the ordinary case, consumed from
- * there: head parsed in place, body passed on. Only what cannot be consumed yet is
+ * Bytes are read into the loop's scratch buffer and, in the ordinary case, consumed
+ * from there: head parsed in place, body passed on. Only what cannot be consumed yet is
  * copied into the door's own buffer, and reading stops when that has grown.
  */
 #include "http/door.h"
 
 #include "base/log.h"
 #include "http/exchange.h"
-#include "message/head.h"
 #include "http/reply.h"
+#include "message/head.h"
 #include "upstream/pool.h"
 #include <stdlib.h>
 #include <unistd.h>
 
 enum {
-	PIPELINE_MAX = 16384,    /* bytes of later requests that may wait */
+	PIPELINE_MAX = 16384, /* bytes of later requests that may wait */
 	LINGER_MS = 2000,
-	LINGER_BYTES = 1 << 20,  /* what a refused client may still send */
+	LINGER_BYTES = 1 << 20, /* what a refused client may still send */
 };
 
 /* ---- life ---- */
@@ -62,7 +62,8 @@ door_close(struct door *d, enum reason why)
 		d->exchange = NULL;
 		exchange_abort(exchange, why);
 	}
-	log_debug(TOPIC_HTTP, "%s: connection closed (%s)", d->peer_text, reason_text(why));
+	log_debug(TOPIC_HTTP, "%s: connection closed (%s)", d->peer_text,
+	    reason_text(why));
 	leave_front(d);
 }
 
@@ -101,7 +102,8 @@ refuse(struct door *d, enum reason why)
 	struct strbuf *out = &d->front->out;
 
 	count_add(&d->front->loop->counters, COUNT_REFUSED, 1);
-	log_info(TOPIC_HTTP, "%s: request refused (%s)", d->peer_text, reason_text(why));
+	log_info(TOPIC_HTTP, "%s: request refused (%s)", d->peer_text,
+	    reason_text(why));
 	strbuf_reset(out);
 	reply_write(out, &reply);
 	if (out->failed || stream_put(&d->stream, out->data, out->len) == STREAM_BROKEN)
@@ -122,12 +124,9 @@ on_timeout(struct timer *t)
 		else
 			door_close(d, REASON_KEEPALIVE_TIMEOUT);
 		break;
-	case DOOR_LINGER:
-		door_close(d, REASON_DONE);
-		break;
+	case DOOR_LINGER: door_close(d, REASON_DONE); break;
 	case DOOR_EXCHANGE: /* the exchange has timers of its own */
-	case DOOR_CLOSED:
-		break;
+	case DOOR_CLOSED: break;
 	}
 }
 
@@ -160,14 +159,9 @@ consume_head(struct door *d, const char *p, size_t n)
 		return 0;
 	}
 	switch (head_parse(p, n, &head, &used, &why)) {
-	case PARSE_DONE:
-		start_exchange(d, &head);
-		return used;
-	case PARSE_BAD:
-		refuse(d, why);
-		return 0;
-	case PARSE_MORE:
-		break;
+	case PARSE_DONE: start_exchange(d, &head); return used;
+	case PARSE_BAD: refuse(d, why); return 0;
+	case PARSE_MORE: break;
 	}
 	return 0;
 }
@@ -274,6 +268,17 @@ discard(struct door *d, size_t n)
 		d->discard_left -= (uint32_t)n;
 }
 
+/* What it means that the client's connection has ended now. */
+static enum reason
+end_reason(const struct door *d)
+{
+	if (d->state == DOOR_LINGER)
+		return REASON_DONE;
+	if (d->state == DOOR_HEAD && d->in.len == 0)
+		return REASON_CLIENT_CLOSED;
+	return REASON_CLIENT_GONE;
+}
+
 static void
 on_readable(struct stream *s)
 {
@@ -284,9 +289,7 @@ on_readable(struct stream *s)
 	if (n == STREAM_AGAIN)
 		return;
 	if (n <= 0) {
-		door_close(d, d->state == DOOR_HEAD && d->in.len == 0 ? REASON_CLIENT_CLOSED
-		        : d->state == DOOR_LINGER                     ? REASON_DONE
-		                                                      : REASON_CLIENT_GONE);
+		door_close(d, end_reason(d));
 		return;
 	}
 	if (d->state == DOOR_LINGER)
@@ -319,9 +322,9 @@ on_broken(struct stream *s)
 }
 
 static const struct stream_ops stream_ops = {
-	.on_readable = on_readable,
-	.on_drained = on_drained,
-	.on_broken = on_broken,
+    .on_readable = on_readable,
+    .on_drained = on_drained,
+    .on_broken = on_broken,
 };
 
 /* ---- for exchange.c ---- */
@@ -356,11 +359,11 @@ front_init(struct front *f, struct loop *loop, struct pools *pools,
     struct chooser *chooser, const struct upgrade_ops *ops, void *upgrade_arg)
 {
 	*f = (struct front){
-		.loop = loop,
-		.pools = pools,
-		.chooser = chooser,
-		.upgrade_ops = ops,
-		.upgrade_arg = upgrade_arg,
+	    .loop = loop,
+	    .pools = pools,
+	    .chooser = chooser,
+	    .upgrade_ops = ops,
+	    .upgrade_arg = upgrade_arg,
 	};
 }
 

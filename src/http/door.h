@@ -3,9 +3,9 @@
  * door.h - what stands between a client's bytes and an exchange.
  *
  * A door is one client connection: it reads, checks each request head strictly,
- * starts one exchange at a time, feeds it the body, keeps pipelined requests waiting, and
- * notices when the client goes away. An accepted WebSocket upgrade takes the connection
- * out of the door for good.
+ * starts one exchange at a time, feeds it the body, keeps pipelined requests waiting,
+ * and notices when the client goes away. An accepted WebSocket upgrade takes the
+ * connection out of the door for good.
  *
  *   HEAD --(head checked)--> EXCHANGE --(response out)--> HEAD
  *     |                         |-----(101)--> handed over, the door is gone
@@ -38,7 +38,7 @@ struct opening {
 	struct str conn_rest;   /* bytes the backend sent after its head; borrowed */
 	struct choice *choice;  /* still to be ended by the exchange */
 	const struct upstream *up; /* of the front's view or an older one: */
-	struct view *view;      /* borrowed: take a reference */
+	struct view *view;         /* borrowed: take a reference */
 	const struct addr *peer;
 };
 
@@ -60,18 +60,18 @@ struct upgrade_ops {
 
 /* A worker's HTTP side. Owner and thread: the worker. */
 struct front {
-	struct loop *loop;           /* borrowed, as all of these */
+	struct loop *loop; /* borrowed, as all of these */
 	struct pools *pools;
 	struct chooser *chooser;
 	const struct upgrade_ops *upgrade_ops;
 	void *upgrade_arg;
-	struct view *view;           /* owned: the newest configuration */
-	uint64_t header_ms;          /* longest header timeout of all upstreams */
-	struct door *doors;          /* all of them */
-	struct exchange *spare;      /* exchanges to be used again */
-	struct strbuf out;           /* for building heads */
+	struct view *view;      /* owned: the newest configuration */
+	uint64_t header_ms;     /* longest header timeout of all upstreams */
+	struct door *doors;     /* all of them */
+	struct exchange *spare; /* exchanges to be used again */
+	struct strbuf out;      /* for building heads */
 	unsigned n_doors;
-	bool stopping;               /* finish what runs, start nothing */
+	bool stopping; /* finish what runs, start nothing */
 };
 
 void front_init(struct front *f, struct loop *loop, struct pools *pools,
@@ -95,7 +95,7 @@ enum door_state {
 	DOOR_HEAD,     /* waiting for a request head, or for more of it */
 	DOOR_EXCHANGE, /* waiting for the exchange to end */
 	DOOR_LINGER,   /* answer sent or queued: waiting for the client to take it and
-	                  close, so that no reset destroys it */
+			  close, so that no reset destroys it */
 	DOOR_CLOSED    /* waiting for the end of the turn */
 };
 
@@ -105,8 +105,8 @@ struct door {
 	struct front *front;  /* borrowed */
 	struct door *next, *prev;
 	struct exchange *exchange; /* owned while state is EXCHANGE */
-	struct strbuf in;     /* read and not consumed: part of a head, a body that must
-	                         wait, pipelined requests */
+	struct strbuf in; /* read and not consumed: part of a head, a body that must
+			     wait, pipelined requests */
 	struct timer timer;
 	struct grave grave;
 	struct addr peer;
@@ -114,9 +114,9 @@ struct door {
 	uint64_t header_ms;
 	enum door_state state;
 	uint32_t discard_left; /* LINGER: what the client may still send; 0: nothing is
-	                          expected, close when the answer is out */
-	bool head_timed; /* the timer runs for the head that is arriving */
-	bool consuming;  /* door_consume is on the stack */
+				  expected, close when the answer is out */
+	bool head_timed;       /* the timer runs for the head that is arriving */
+	bool consuming;        /* door_consume is on the stack */
 	char peer_text[ADDR_TEXT];
 };
 

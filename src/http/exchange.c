@@ -118,12 +118,12 @@ static void
 answer(struct exchange *x, enum reason why)
 {
 	struct reply reply = {
-		.why = why,
-		.request_id = {x->id, REQUEST_ID},
-		.minor = x->minor,
-		.html = x->html,
-		.head_only = x->method == METHOD_HEAD,
-		.keep_alive = x->keep_alive && x->request_state == REQUEST_SENT,
+	    .why = why,
+	    .request_id = {x->id, REQUEST_ID},
+	    .minor = x->minor,
+	    .html = x->html,
+	    .head_only = x->method == METHOD_HEAD,
+	    .keep_alive = x->keep_alive && x->request_state == REQUEST_SENT,
 	};
 	struct strbuf *out = &x->front->out;
 
@@ -187,8 +187,8 @@ connect_failed(struct exchange *x, enum reason why)
 	struct choice other;
 	uint64_t now = clock_now_ms();
 
-	if (may_try_again(x) &&
-	    choose(x->front->chooser, x->up, &x->key, x->upgrade != NULL, dead, now, &other)) {
+	if (may_try_again(x) && choose(x->front->chooser, x->up, &x->key,
+				    x->upgrade != NULL, dead, now, &other)) {
 		end_choice(x);
 		x->choice = other;
 		x->chosen = true;
@@ -230,7 +230,8 @@ on_drained(struct conn *c)
 static void
 on_broken(struct conn *c)
 {
-	/* It takes no more of the request, but may have answered before: reading tells. */
+	/* It takes no more of the request, but may have answered before: reading tells.
+	 */
 	struct exchange *x = c->user;
 
 	x->body_blocked = true;
@@ -238,11 +239,11 @@ on_broken(struct conn *c)
 }
 
 static const struct conn_ops conn_ops = {
-	.on_connected = on_connected,
-	.on_failed = on_failed,
-	.on_readable = on_readable,
-	.on_drained = on_drained,
-	.on_broken = on_broken,
+    .on_connected = on_connected,
+    .on_failed = on_failed,
+    .on_readable = on_readable,
+    .on_drained = on_drained,
+    .on_broken = on_broken,
 };
 
 static void
@@ -273,8 +274,8 @@ exchange_backend_lost(struct exchange *x)
 	bool was_reused = x->conn->reused;
 
 	drop_conn(x);
-	/* A kept connection may just have reached its end of life: the backend itself is
-	 * well, and the client's lock on it holds. */
+	/* A kept connection may just have reached its end of life: the backend itself
+	 * is well, and the client's lock on it holds. */
 	if (was_reused && may_try_again(x)) {
 		count_try(x);
 		open_conn(x);
@@ -333,10 +334,10 @@ exchange_new(struct door *d)
 			return NULL;
 	}
 	*x = (struct exchange){
-		.door = d,
-		.front = f,
-		.view = view_get(f->view),
-		.request = request,
+	    .door = d,
+	    .front = f,
+	    .view = view_get(f->view),
+	    .request = request,
 	};
 	magic_set(x, EXCHANGE_MAGIC);
 	timer_init(&x->timer, on_timeout);
@@ -364,14 +365,15 @@ build_request(struct exchange *x, const struct head *head)
 {
 	const struct front *f = x->front;
 	struct forwarding forwarding = {
-		.peer = str_of(x->door->peer_text),
-		.request_id = {x->id, REQUEST_ID},
-		.fallback_host = str_of(x->up->conf->name),
+	    .peer = str_of(x->door->peer_text),
+	    .request_id = {x->id, REQUEST_ID},
+	    .fallback_host = str_of(x->up->conf->name),
 	};
 
 	headers_write_request(&x->request, head, &forwarding);
 	if (head->upgrade) {
-		x->upgrade = f->upgrade_ops->begin(f->upgrade_arg, x->up, head, &x->request);
+		x->upgrade =
+		    f->upgrade_ops->begin(f->upgrade_arg, x->up, head, &x->request);
 		if (!x->upgrade)
 			return REASON_NO_MEMORY;
 	}
@@ -383,7 +385,8 @@ static enum reason
 prepare(struct exchange *x, const struct head *head)
 {
 	const struct snapshot *s = x->view->snapshot;
-	const struct config_route *route = router_find(s->router, head->host, head->path);
+	const struct config_route *route =
+	    router_find(s->router, head->host, head->path);
 	enum reason why;
 
 	if (!route)
@@ -429,15 +432,15 @@ exchange_upgrade(struct exchange *x, const struct response *r, struct str rest)
 	char cookie[COOKIE_VALUE + 1];
 	struct answer answer = {.minor = x->minor, .keep_alive = true};
 	struct opening opening = {
-		.upgrade = x->upgrade,
-		.client = &d->stream,
-		.client_rest = {d->in.data, d->in.len},
-		.conn = x->conn,
-		.conn_rest = rest,
-		.choice = &x->choice,
-		.up = x->up,
-		.view = x->view,
-		.peer = &d->peer,
+	    .upgrade = x->upgrade,
+	    .client = &d->stream,
+	    .client_rest = {d->in.data, d->in.len},
+	    .conn = x->conn,
+	    .conn_rest = rest,
+	    .choice = &x->choice,
+	    .up = x->up,
+	    .view = x->view,
+	    .peer = &d->peer,
 	};
 
 	if (!x->upgrade || !f->upgrade_ops->accept(x->upgrade, r)) {

@@ -6,18 +6,18 @@
 #define ROOST_HTTP_EXCHANGE_PRIVATE_H
 
 #include "base/strbuf.h"
-#include "message/chunk.h"
 #include "http/door.h"
 #include "http/exchange.h"
-#include "message/head.h"
 #include "http/headers.h"
+#include "message/chunk.h"
+#include "message/head.h"
 #include "message/response.h"
 #include "route/choose.h"
 #include "upstream/conn.h"
 
 enum request_state {
 	REQUEST_CONNECTING, /* waiting for a connection */
-	REQUEST_BODY,       /* waiting for the client's body, or for the backend to take it */
+	REQUEST_BODY, /* waiting for the client's body, or for the backend to take it */
 	REQUEST_SENT
 };
 
@@ -38,10 +38,10 @@ struct exchange {
 	const struct upstream *up; /* of the view */
 	struct client_key key;     /* values only: the head it came from is gone */
 	struct choice choice;
-	struct conn *conn;         /* owned while it works for us */
-	struct upgrade *upgrade;   /* owned; NULL: not an upgrade */
-	struct strbuf request;     /* head for the backend, kept for a second try */
-	struct strbuf in;          /* beginning of a response head */
+	struct conn *conn;       /* owned while it works for us */
+	struct upgrade *upgrade; /* owned; NULL: not an upgrade */
+	struct strbuf request;   /* head for the backend, kept for a second try */
+	struct strbuf in;        /* beginning of a response head */
 
 	enum request_state request_state;
 	enum body_kind request_body;
@@ -55,17 +55,17 @@ struct exchange {
 	struct chunk_decoder response_chunks;
 
 	enum method method;
-	uint16_t tries;     /* connections tried after the first */
-	uint8_t minor;      /* what the client speaks */
-	bool chosen;        /* choice is to be ended */
-	bool keep_alive;    /* the client's connection can stay */
-	bool html;          /* the client likes its errors in HTML */
+	uint16_t tries;  /* connections tried after the first */
+	uint8_t minor;   /* what the client speaks */
+	bool chosen;     /* choice is to be ended */
+	bool keep_alive; /* the client's connection can stay */
+	bool html;       /* the client likes its errors in HTML */
 	bool expect_continue;
-	bool head_sent;     /* of the request */
-	bool body_taken;    /* some of the body is gone: no second try */
-	bool body_blocked;  /* the backend does not take more now */
-	bool head_pending;  /* the client's response head waits in front->out */
-	bool begun;         /* the client has seen something of the response */
+	bool head_sent;    /* of the request */
+	bool body_taken;   /* some of the body is gone: no second try */
+	bool body_blocked; /* the backend does not take more now */
+	bool head_pending; /* the client's response head waits in front->out */
+	bool begun;        /* the client has seen something of the response */
 	bool conn_reusable;
 	char id[REQUEST_ID + 1];
 };

@@ -13,30 +13,30 @@
 enum { NOT_UP = 1, NOT_DOWN = 2, NOT_TRAILER = 4, NOWHERE = 7 };
 
 static const uint8_t dropped[HEADER_COUNT] = {
-	[HEADER_ACCEPT] = NOT_TRAILER,
-	[HEADER_CACHE_CONTROL] = NOT_TRAILER,
-	[HEADER_CONNECTION] = NOWHERE,
-	[HEADER_CONTENT_LENGTH] = NOWHERE,
-	[HEADER_COOKIE] = NOT_TRAILER,
-	[HEADER_EXPECT] = NOT_UP | NOT_TRAILER, /* answered by roost */
-	[HEADER_FORWARDED] = NOT_UP | NOT_TRAILER,
-	[HEADER_HOST] = NOT_UP | NOT_TRAILER, /* written first */
-	[HEADER_KEEP_ALIVE] = NOWHERE,
-	[HEADER_PROXY_AUTHENTICATE] = NOWHERE,
-	[HEADER_PROXY_AUTHORIZATION] = NOWHERE,
-	[HEADER_PROXY_CONNECTION] = NOWHERE,
-	[HEADER_ROOST_REHOMED_FROM] = NOWHERE,
-	[HEADER_ROOST_SESSION] = NOWHERE,
-	[HEADER_SEC_WEBSOCKET_EXTENSIONS] = NOT_UP | NOT_TRAILER,
-	[HEADER_SET_COOKIE] = NOT_TRAILER,
-	[HEADER_TE] = NOWHERE,
-	[HEADER_TRAILER] = NOT_TRAILER,
-	[HEADER_TRANSFER_ENCODING] = NOWHERE,
-	[HEADER_UPGRADE] = NOWHERE,
-	[HEADER_X_FORWARDED_FOR] = NOT_UP | NOT_TRAILER,
-	[HEADER_X_FORWARDED_HOST] = NOT_UP | NOT_TRAILER,
-	[HEADER_X_FORWARDED_PROTO] = NOT_UP | NOT_TRAILER,
-	[HEADER_X_REQUEST_ID] = NOT_UP | NOT_TRAILER,
+    [HEADER_ACCEPT] = NOT_TRAILER,
+    [HEADER_CACHE_CONTROL] = NOT_TRAILER,
+    [HEADER_CONNECTION] = NOWHERE,
+    [HEADER_CONTENT_LENGTH] = NOWHERE,
+    [HEADER_COOKIE] = NOT_TRAILER,
+    [HEADER_EXPECT] = NOT_UP | NOT_TRAILER, /* answered by roost */
+    [HEADER_FORWARDED] = NOT_UP | NOT_TRAILER,
+    [HEADER_HOST] = NOT_UP | NOT_TRAILER, /* written first */
+    [HEADER_KEEP_ALIVE] = NOWHERE,
+    [HEADER_PROXY_AUTHENTICATE] = NOWHERE,
+    [HEADER_PROXY_AUTHORIZATION] = NOWHERE,
+    [HEADER_PROXY_CONNECTION] = NOWHERE,
+    [HEADER_ROOST_REHOMED_FROM] = NOWHERE,
+    [HEADER_ROOST_SESSION] = NOWHERE,
+    [HEADER_SEC_WEBSOCKET_EXTENSIONS] = NOT_UP | NOT_TRAILER,
+    [HEADER_SET_COOKIE] = NOT_TRAILER,
+    [HEADER_TE] = NOWHERE,
+    [HEADER_TRAILER] = NOT_TRAILER,
+    [HEADER_TRANSFER_ENCODING] = NOWHERE,
+    [HEADER_UPGRADE] = NOWHERE,
+    [HEADER_X_FORWARDED_FOR] = NOT_UP | NOT_TRAILER,
+    [HEADER_X_FORWARDED_HOST] = NOT_UP | NOT_TRAILER,
+    [HEADER_X_FORWARDED_PROTO] = NOT_UP | NOT_TRAILER,
+    [HEADER_X_REQUEST_ID] = NOT_UP | NOT_TRAILER,
 };
 
 static void
@@ -74,7 +74,8 @@ write_framing(struct strbuf *out, enum body_kind body, uint64_t length)
 }
 
 static void
-write_forwarding(struct strbuf *out, const struct head *head, const struct forwarding *f)
+write_forwarding(struct strbuf *out, const struct head *head,
+    const struct forwarding *f)
 {
 	write_header(out, STR("X-Forwarded-For"), f->peer);
 	if (f->tls)
@@ -99,7 +100,8 @@ headers_write_request(struct strbuf *out, const struct head *head,
 	write_header(out, STR("Host"),
 	    head->authority.n ? head->authority : f->fallback_host);
 	write_passed(out, head->headers, head->n_headers, NOT_UP);
-	/* a length of 0 that the client said is worth saying: some servers ask for it */
+	/* a length of 0 that the client said is worth saying: some servers ask for it
+	 */
 	if (has_body || head->first[HEADER_CONTENT_LENGTH] >= 0)
 		write_framing(out, has_body ? head->body : BODY_LENGTH, head->length);
 	if (head->upgrade)
@@ -201,7 +203,7 @@ headers_write_trailers(struct strbuf *out, struct str section)
 	strbuf_str(&lines, section);
 	strbuf_lit(&lines, "\r\n");
 	if (!lines.failed && header_lines_parse(lines.data, lines.len, headers,
-	                         HEAD_MAX_HEADERS, &n, &used, &why) == PARSE_DONE)
+				 HEAD_MAX_HEADERS, &n, &used, &why) == PARSE_DONE)
 		for (unsigned i = 0; i < n; i++)
 			if (!(dropped[headers[i].id] & NOT_TRAILER))
 				write_header(out, headers[i].name, headers[i].value);

@@ -18,7 +18,7 @@ struct strbuf;
 enum { REQUEST_ID = 32 }; /* hex digits */
 
 struct forwarding {
-	struct str peer;       /* the client's address, as text */
+	struct str peer; /* the client's address, as text */
 	struct str request_id;
 	struct str fallback_host; /* Host for an HTTP/1.0 client that said none */
 	bool tls;
@@ -33,13 +33,13 @@ void headers_write_request(struct strbuf *out, const struct head *head,
 enum { SET_COOKIE_MAX = 160 };
 
 struct answer {
-	unsigned minor;       /* what the client speaks */
-	bool keep_alive;      /* will the client's connection stay open? */
-	enum body_kind body;  /* how the body is framed for the client */
-	uint64_t length;      /* of BODY_LENGTH */
-	bool describes_body;  /* HEAD, 304: the framing headers tell of a body that is not
-	                         sent; they are passed as they came */
-	const char *cookie;   /* value of the roost cookie to set, or NULL */
+	unsigned minor;      /* what the client speaks */
+	bool keep_alive;     /* will the client's connection stay open? */
+	enum body_kind body; /* how the body is framed for the client */
+	uint64_t length;     /* of BODY_LENGTH */
+	bool describes_body; /* HEAD, 304: the framing headers tell of a body that is
+				not sent; they are passed as they came */
+	const char *cookie;  /* value of the roost cookie to set, or NULL */
 	bool tls;
 };
 

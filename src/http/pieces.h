@@ -16,7 +16,7 @@ enum { PIECES_MAX = 16, CHUNK_LINE = 20 };
 
 struct pieces {
 	struct iovec iov[1 + 3 * PIECES_MAX + 1];
-	int n;           /* of iov, the free one included */
+	int n; /* of iov, the free one included */
 	int n_pieces;
 	char lines[PIECES_MAX][CHUNK_LINE];
 	struct strbuf end; /* last chunk and trailers */

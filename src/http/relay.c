@@ -24,15 +24,12 @@ send_pieces(struct exchange *x, struct pieces *out)
 		return true;
 	x->begun = true;
 	switch (stream_write(&x->door->stream, iov, n)) {
-	case STREAM_SENT:
-		break;
+	case STREAM_SENT: break;
 	case STREAM_QUEUED:
 		if (x->conn)
 			stream_read_off(&x->conn->stream);
 		break;
-	case STREAM_BROKEN:
-		door_close(x->door, REASON_CLIENT_GONE);
-		return false;
+	case STREAM_BROKEN: door_close(x->door, REASON_CLIENT_GONE); return false;
 	}
 	return true;
 }
@@ -121,11 +118,11 @@ begin_response(struct exchange *x, const struct response *r)
 {
 	char cookie[COOKIE_VALUE + 1];
 	struct answer answer = {
-		.minor = x->minor,
-		.body = framing_for(x, r->body),
-		.length = r->length,
-		.describes_body = x->method == METHOD_HEAD || r->status == 304,
-		.cookie = exchange_cookie(x, cookie),
+	    .minor = x->minor,
+	    .body = framing_for(x, r->body),
+	    .length = r->length,
+	    .describes_body = x->method == METHOD_HEAD || r->status == 304,
+	    .cookie = exchange_cookie(x, cookie),
 	};
 
 	x->response_body = r->body;
@@ -173,13 +170,9 @@ take_head(struct exchange *x, const char *p, size_t n)
 	size_t used = 0;
 
 	switch (response_parse(p, n, x->method, &r, &used)) {
-	case PARSE_MORE:
-		return 0;
-	case PARSE_BAD:
-		exchange_fail(x, REASON_BAD_RESPONSE);
-		return 0;
-	case PARSE_DONE:
-		break;
+	case PARSE_MORE: return 0;
+	case PARSE_BAD: exchange_fail(x, REASON_BAD_RESPONSE); return 0;
+	case PARSE_DONE: break;
 	}
 	if (r.status == 101)
 		exchange_upgrade(x, &r, (struct str){p + used, n - used});
@@ -233,7 +226,7 @@ end_of_stream(struct exchange *x, bool orderly)
 	if (x->response_state == RESPONSE_HEAD && !x->begun && x->in.len == 0) {
 		exchange_backend_lost(x);
 	} else if (x->response_body == BODY_UNTIL_CLOSE && orderly &&
-	           x->response_state == RESPONSE_BODY) {
+		   x->response_state == RESPONSE_BODY) {
 		end_body(x, &out, (struct str){NULL, 0});
 		if (send_pieces(x, &out))
 			exchange_finish(x);

@@ -12,19 +12,19 @@ static const struct {
 	const char *phrase;
 	const char *extra; /* header lines that go with it */
 } rows[] = {
-	{400, "Bad Request", ""},
-	{404, "Not Found", ""},
-	{408, "Request Timeout", ""},
-	{414, "URI Too Long", ""},
-	{417, "Expectation Failed", ""},
-	{426, "Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"},
-	{431, "Request Header Fields Too Large", ""},
-	{500, "Internal Server Error", ""},
-	{501, "Not Implemented", ""},
-	{502, "Bad Gateway", ""},
-	{503, "Service Unavailable", "Retry-After: 1\r\n"},
-	{504, "Gateway Timeout", ""},
-	{505, "HTTP Version Not Supported", ""},
+    {400, "Bad Request", ""},
+    {404, "Not Found", ""},
+    {408, "Request Timeout", ""},
+    {414, "URI Too Long", ""},
+    {417, "Expectation Failed", ""},
+    {426, "Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"},
+    {431, "Request Header Fields Too Large", ""},
+    {500, "Internal Server Error", ""},
+    {501, "Not Implemented", ""},
+    {502, "Bad Gateway", ""},
+    {503, "Service Unavailable", "Retry-After: 1\r\n"},
+    {504, "Gateway Timeout", ""},
+    {505, "HTTP Version Not Supported", ""},
 };
 
 enum { N_ROWS = sizeof rows / sizeof *rows };
@@ -75,7 +75,7 @@ reply_write(struct strbuf *out, const struct reply *r)
 	/* Upgrade is hop-by-hop, so Connection has to name it (RFC 9110, 7.8) */
 	if (!r->keep_alive)
 		strbuf_puts(out, upgrade ? "Connection: close, Upgrade\r\n"
-		                         : "Connection: close\r\n");
+					 : "Connection: close\r\n");
 	else if (upgrade)
 		strbuf_lit(out, "Connection: Upgrade\r\n");
 	else if (r->minor == 0)

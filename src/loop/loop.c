@@ -36,8 +36,8 @@ base_new(void)
 
 	if (config &&
 	    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
-	                                      EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST |
-	                                      EVENT_BASE_FLAG_IGNORE_ENV) == 0)
+					      EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST |
+					      EVENT_BASE_FLAG_IGNORE_ENV) == 0)
 		base = event_base_new_with_config(config);
 	if (config)
 		event_config_free(config);
@@ -62,10 +62,11 @@ loop_new(void *to)
 	if (!loop->memory || !loop->base || !mailbox_init(&loop->mailbox, to))
 		goto fail;
 	loop->scratch = loop->memory + LOOP_HEADROOM;
-	loop->mail_event =
-	    event_new(loop->base, loop->mailbox.fd, EV_READ | EV_PERSIST, on_mail, loop);
+	loop->mail_event = event_new(loop->base, loop->mailbox.fd, EV_READ | EV_PERSIST,
+	    on_mail, loop);
 	loop->timer_event = evtimer_new(loop->base, on_timer, loop);
-	if (!loop->mail_event || !loop->timer_event || event_add(loop->mail_event, NULL))
+	if (!loop->mail_event || !loop->timer_event ||
+	    event_add(loop->mail_event, NULL))
 		goto fail;
 	return loop;
 fail:

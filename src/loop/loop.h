@@ -28,9 +28,10 @@ struct loop {
 	struct mailbox mailbox;
 	struct counters counters;
 	struct random random;
-	uint8_t *scratch; /* LOOP_READ bytes for every read of this thread; in front of
-	                     it LOOP_HEADROOM bytes for what an earlier read left over */
-	uint8_t *memory;  /* both */
+	uint8_t
+	    *scratch;    /* LOOP_READ bytes for every read of this thread; in front of
+			    it LOOP_HEADROOM bytes for what an earlier read left over */
+	uint8_t *memory; /* both */
 	struct event *mail_event, *timer_event;
 	uint64_t timer_due_ms; /* when timer_event fires; UINT64_MAX: not set */
 	bool stopping;

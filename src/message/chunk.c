@@ -130,8 +130,8 @@ trailers_parse(const char **at, const char *end, struct str *out_r)
 	unsigned count;
 	size_t used;
 
-	verdict = header_lines_parse(
-	    start, (size_t)(end - start), lines, HEAD_MAX_HEADERS, &count, &used, &why);
+	verdict = header_lines_parse(start, (size_t)(end - start), lines,
+	    HEAD_MAX_HEADERS, &count, &used, &why);
 	if (verdict != PARSE_DONE)
 		return verdict;
 	for (unsigned i = 0; i < count; i++)
@@ -191,8 +191,8 @@ data_take(struct chunk_decoder *d, const char *p, size_t n)
 }
 
 enum chunk_event
-chunk_next(
-    struct chunk_decoder *d, const char *p, size_t n, size_t *used_r, struct str *out_r)
+chunk_next(struct chunk_decoder *d, const char *p, size_t n, size_t *used_r,
+    struct str *out_r)
 {
 	const char *at = p, *end = p + n;
 	enum chunk_event event = CHUNK_END;

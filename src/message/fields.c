@@ -111,30 +111,22 @@ static enum header_id
 header_candidate(size_t n, char first)
 {
 	switch (n) {
-	case 2:
-		return HEADER_TE;
-	case 4:
-		return first == 'd' ? HEADER_DATE : HEADER_HOST;
+	case 2: return HEADER_TE;
+	case 4: return first == 'd' ? HEADER_DATE : HEADER_HOST;
 	case 6:
 		return first == 'a'   ? HEADER_ACCEPT
 		       : first == 'c' ? HEADER_COOKIE
 				      : HEADER_EXPECT;
-	case 7:
-		return first == 't' ? HEADER_TRAILER : HEADER_UPGRADE;
-	case 9:
-		return HEADER_FORWARDED;
+	case 7: return first == 't' ? HEADER_TRAILER : HEADER_UPGRADE;
+	case 9: return HEADER_FORWARDED;
 	case 10:
 		return first == 'c'   ? HEADER_CONNECTION
 		       : first == 'k' ? HEADER_KEEP_ALIVE
 				      : HEADER_SET_COOKIE;
-	case 12:
-		return HEADER_X_REQUEST_ID;
-	case 13:
-		return first == 'c' ? HEADER_CACHE_CONTROL : HEADER_ROOST_SESSION;
-	case 14:
-		return HEADER_CONTENT_LENGTH;
-	case 15:
-		return HEADER_X_FORWARDED_FOR;
+	case 12: return HEADER_X_REQUEST_ID;
+	case 13: return first == 'c' ? HEADER_CACHE_CONTROL : HEADER_ROOST_SESSION;
+	case 14: return HEADER_CONTENT_LENGTH;
+	case 15: return HEADER_X_FORWARDED_FOR;
 	case 16:
 		return first == 'p' ? HEADER_PROXY_CONNECTION : HEADER_X_FORWARDED_HOST;
 	case 17:
@@ -144,18 +136,12 @@ header_candidate(size_t n, char first)
 	case 18:
 		return first == 'p' ? HEADER_PROXY_AUTHENTICATE
 				    : HEADER_ROOST_REHOMED_FROM;
-	case 19:
-		return HEADER_PROXY_AUTHORIZATION;
-	case 20:
-		return HEADER_SEC_WEBSOCKET_ACCEPT;
-	case 21:
-		return HEADER_SEC_WEBSOCKET_VERSION;
-	case 22:
-		return HEADER_SEC_WEBSOCKET_PROTOCOL;
-	case 24:
-		return HEADER_SEC_WEBSOCKET_EXTENSIONS;
-	default:
-		return HEADER_OTHER;
+	case 19: return HEADER_PROXY_AUTHORIZATION;
+	case 20: return HEADER_SEC_WEBSOCKET_ACCEPT;
+	case 21: return HEADER_SEC_WEBSOCKET_VERSION;
+	case 22: return HEADER_SEC_WEBSOCKET_PROTOCOL;
+	case 24: return HEADER_SEC_WEBSOCKET_EXTENSIONS;
+	default: return HEADER_OTHER;
 	}
 }
 
@@ -253,8 +239,8 @@ is_token(struct str s)
 /* Host, Content-Length and Transfer-Encoding rule the message itself: a client that
  * wants them dropped on the way is up to no good. */
 static bool
-option_apply(
-    struct str option, struct header *headers, unsigned n, struct header_facts *facts)
+option_apply(struct str option, struct header *headers, unsigned n,
+    struct header_facts *facts)
 {
 	enum header_id id = header_id_of(option);
 
@@ -277,8 +263,8 @@ option_apply(
 }
 
 static enum reason
-connection_examine(
-    struct header *headers, unsigned n, unsigned first, struct header_facts *facts)
+connection_examine(struct header *headers, unsigned n, unsigned first,
+    struct header_facts *facts)
 {
 	unsigned count = 0;
 
@@ -363,8 +349,8 @@ headers_examine(struct header *headers, unsigned n, unsigned minor,
 			return REASON_BAD_LENGTH;
 	}
 	if (first_r[HEADER_CONNECTION] >= 0)
-		why = connection_examine(
-		    headers, n, (unsigned)first_r[HEADER_CONNECTION], facts_r);
+		why = connection_examine(headers, n,
+		    (unsigned)first_r[HEADER_CONNECTION], facts_r);
 	if (why == REASON_NONE)
 		why = framing_examine(headers, n, first_r, minor, facts_r);
 	facts_r->keep_alive = !facts_r->close && (minor == 1 || facts_r->keep_alive);
@@ -372,8 +358,8 @@ headers_examine(struct header *headers, unsigned n, unsigned minor,
 }
 
 bool
-headers_have_element(
-    const struct header *headers, unsigned n, enum header_id id, struct str element)
+headers_have_element(const struct header *headers, unsigned n, enum header_id id,
+    struct str element)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct str list = headers[i].value, e;

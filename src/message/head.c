@@ -64,8 +64,8 @@ version_parse(const char **at, const char *end, unsigned *minor_r, enum reason *
 	if (p == end)
 		return PARSE_MORE;
 	if (*p != '0' && *p != '1')
-		return bad(
-		    is_digit(*p) ? REASON_BAD_VERSION : REASON_BAD_REQUEST_LINE, why_r);
+		return bad(is_digit(*p) ? REASON_BAD_VERSION : REASON_BAD_REQUEST_LINE,
+		    why_r);
 	*minor_r = (unsigned)(*p - '0');
 	*at = p + 1;
 	return PARSE_DONE;
@@ -110,8 +110,8 @@ target_parse(const char **at, const char *end, struct head *head, enum reason *w
 }
 
 static enum parse
-request_line_parse(
-    const char **at, const char *end, struct head *head, enum reason *why_r)
+request_line_parse(const char **at, const char *end, struct head *head,
+    enum reason *why_r)
 {
 	enum parse verdict = method_parse(at, end, head, why_r);
 
@@ -270,8 +270,8 @@ head_judge(struct head *head)
 
 	if (!target_split(head))
 		return REASON_BAD_TARGET;
-	why = headers_examine(
-	    head->headers, head->n_headers, head->minor, head->first, &facts);
+	why = headers_examine(head->headers, head->n_headers, head->minor, head->first,
+	    &facts);
 	if (why == REASON_NONE)
 		why = host_judge(head);
 	if (why == REASON_NONE)
@@ -288,8 +288,8 @@ head_judge(struct head *head)
 }
 
 static enum parse
-head_lines_parse(
-    const char *p, size_t n, struct head *head, size_t *used_r, enum reason *why_r)
+head_lines_parse(const char *p, size_t n, struct head *head, size_t *used_r,
+    enum reason *why_r)
 {
 	const char *at = p, *end = p + n;
 	enum parse verdict;
@@ -313,8 +313,8 @@ head_lines_parse(
 }
 
 enum parse
-head_parse(
-    const char *p, size_t n, struct head *head_r, size_t *used_r, enum reason *why_r)
+head_parse(const char *p, size_t n, struct head *head_r, size_t *used_r,
+    enum reason *why_r)
 {
 	enum parse verdict;
 	enum reason why;

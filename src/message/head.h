@@ -16,13 +16,22 @@ enum { HEAD_MAX_BYTES = 32768, HEAD_MAX_TARGET = 8192, HEAD_MAX_HEADERS = 100 };
 
 enum body_kind {
 	BODY_NONE,
-	BODY_LENGTH,  /* `length` bytes, maybe 0 */
+	BODY_LENGTH, /* `length` bytes, maybe 0 */
 	BODY_CHUNKED,
 	BODY_UNTIL_CLOSE /* responses only */
 };
 
-enum method { METHOD_OTHER, METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT,
-	METHOD_DELETE, METHOD_OPTIONS, METHOD_PATCH, METHOD_TRACE };
+enum method {
+	METHOD_OTHER,
+	METHOD_GET,
+	METHOD_HEAD,
+	METHOD_POST,
+	METHOD_PUT,
+	METHOD_DELETE,
+	METHOD_OPTIONS,
+	METHOD_PATCH,
+	METHOD_TRACE
+};
 
 /* A request head; every str points into the bytes that were parsed, but for the "*"
  * that the target of an OPTIONS becomes when it is absolute and without path. */
@@ -30,7 +39,7 @@ struct head {
 	struct str method_text; /* any token: PROPFIND, QUERY ... */
 	enum method method;
 	struct str target;    /* as sent, absolute-form cut down to path and query ("/"
-	                         when empty), "*" only with OPTIONS */
+				 when empty), "*" only with OPTIONS */
 	struct str path;      /* of target, without query */
 	struct str query;     /* without the question mark */
 	struct str authority; /* of an absolute-form target, else Host's value */

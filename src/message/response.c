@@ -19,12 +19,9 @@ static bool
 byte_fits(char c, char pattern)
 {
 	switch (pattern) {
-	case '#':
-		return is_digit(c);
-	case '?':
-		return c == '0' || c == '1';
-	default:
-		return c == pattern;
+	case '#': return is_digit(c);
+	case '?': return c == '0' || c == '1';
+	default: return c == pattern;
 	}
 }
 

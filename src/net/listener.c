@@ -40,7 +40,8 @@ set_on(int fd, int level, int option)
 static int
 bound_socket(const struct addr *addr, bool shared)
 {
-	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd =
+	    socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int error;
 
 	if (fd < 0)
@@ -102,14 +103,16 @@ pause_accepting(struct listener *l)
 	count_add(&l->io.loop->counters, COUNT_ACCEPT_PAUSES, 1);
 	errno = error;
 	if (log_gate_pass(&gate, &held))
-		log_warn(TOPIC_LISTENER, "accepting pauses for %d ms (%s; %llu more times)",
-		    PAUSE_MS, strerror(error), (unsigned long long)held);
+		log_warn(TOPIC_LISTENER,
+		    "accepting pauses for %d ms (%s; %llu more times)", PAUSE_MS,
+		    strerror(error), (unsigned long long)held);
 }
 
 static bool
 is_out_of_something(int error)
 {
-	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	       error == ENOMEM;
 }
 
 static void

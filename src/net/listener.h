@@ -26,8 +26,8 @@ bool listener_is_free(const struct addr *addr);
 /* The address a socket is bound to. False: errno. */
 bool listener_addr(int fd, struct addr *addr_r);
 
-/* Accepts on fd (taken over) until closed. on_accept gets each connection: non-blocking,
- * TCP_NODELAY, its own from then on. NULL: no memory. */
+/* Accepts on fd (taken over) until closed. on_accept gets each connection:
+ * non-blocking, TCP_NODELAY, its own from then on. NULL: no memory. */
 struct listener *listener_open(struct loop *loop, int fd,
     void (*on_accept)(void *arg, int fd, const struct addr *peer), void *arg);
 

@@ -21,13 +21,16 @@ update_interest(struct stream *s)
 static ssize_t
 send_some(struct stream *s, const struct iovec *iov, int n)
 {
-	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+	struct msghdr message = {.msg_iov = (struct iovec *)iov,
+	    .msg_iovlen = (size_t)n};
 	ssize_t sent;
 
-	/* for one piece send is the cheaper call: the kernel has no header to copy in */
+	/* for one piece send is the cheaper call: the kernel has no header to copy in
+	 */
 	do
-		sent = n == 1 ? send(s->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-		              : sendmsg(s->io.fd, &message, MSG_NOSIGNAL);
+		sent = n == 1
+			   ? send(s->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+			   : sendmsg(s->io.fd, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS))
 		return 0;
@@ -45,7 +48,8 @@ mark_broken(struct stream *s)
 static void
 flush(struct stream *s)
 {
-	struct iovec iov = {(void *)(uintptr_t)queue_bytes(&s->out), queue_size(&s->out)};
+	struct iovec iov = {(void *)(uintptr_t)queue_bytes(&s->out),
+	    queue_size(&s->out)};
 	ssize_t sent = send_some(s, &iov, 1);
 
 	if (sent < 0) {
@@ -128,7 +132,7 @@ queue_rest(struct stream *s, const struct iovec *iov, int n, size_t sent)
 
 		skip -= past;
 		if (!queue_append(&s->out, (const uint8_t *)iov[i].iov_base + past,
-		        iov[i].iov_len - past))
+			iov[i].iov_len - past))
 			return false;
 	}
 	if (s->keep_whole && was_empty)

@@ -24,8 +24,8 @@ struct stream_ops {
 	void (*on_readable)(struct stream *s); /* bytes, end or error: read to know */
 	void (*on_drained)(struct stream *s);  /* the queue has become empty */
 	void (*on_broken)(struct stream *s);   /* the queue could not be sent: the peer
-	                                          takes nothing more; what it sent before
-	                                          may still be readable */
+						  takes nothing more; what it sent before
+						  may still be readable */
 };
 
 struct stream {

@@ -184,8 +184,8 @@ wish_is_modest(const struct wish *w, const struct backend *b)
 			total_weight += atomic_load(&other->weight);
 		}
 	}
-	return !balance_is_over(
-	    load, atomic_load(&b->weight), total_load, total_weight, WEAK_SLACK);
+	return !balance_is_over(load, atomic_load(&b->weight), total_load, total_weight,
+	    WEAK_SLACK);
 }
 
 /* Which of its locks speaks for a live pin. */
@@ -224,8 +224,8 @@ wish_hint(const struct wish *w)
 
 /* Takes the backend's counters for this request. */
 static bool
-choice_take(
-    const struct wish *w, struct choice *choice, struct backend *b, enum choose_by by)
+choice_take(const struct wish *w, struct choice *choice, struct backend *b,
+    enum choose_by by)
 {
 	if (w->websocket && !backend_place_take(b))
 		return false;
@@ -287,8 +287,8 @@ choice_bind(const struct wish *w, struct choice *choice, const struct pin *pin)
 			choice_give_back(choice);
 			*choice = other;
 		} else {
-			pins_exchange_end(
-			    pins, choice->key, w->now_ms, w->up->conf->pin.http_ms);
+			pins_exchange_end(pins, choice->key, w->now_ms,
+			    w->up->conf->pin.http_ms);
 			choice->bound = false;
 		}
 	}
@@ -304,8 +304,8 @@ anonymous_key(struct chooser *c)
 /* Gives the client an identity for this request. A fresh one is known to nobody else,
  * so there is nothing to bind until a session opens under it. */
 static void
-choice_identify(
-    const struct wish *w, struct choice *choice, const struct pin *pin, bool crowded)
+choice_identify(const struct wish *w, struct choice *choice, const struct pin *pin,
+    bool crowded)
 {
 	if (w->key->issue) {
 		cookie_new_id(choice->cookie_id);
@@ -370,8 +370,8 @@ choose_session_opened(struct chooser *c, const struct upstream *up,
 		    pins_session_open(c->pins, claim.key, b, now_ms, lock_ms, false);
 	}
 	if (claim.held && choice->has_follower)
-		claim.has_follower = pins_session_open(
-		    c->pins, claim.follower, b, now_ms, lock_ms, true);
+		claim.has_follower = pins_session_open(c->pins, claim.follower, b,
+		    now_ms, lock_ms, true);
 	if (claim.has_follower)
 		pins_follow(c->pins, claim.key, claim.follower);
 	return claim;
@@ -386,8 +386,8 @@ choose_session_closed(struct chooser *c, const struct upstream *up, struct claim
 	if (claim->held)
 		pins_session_close(c->pins, claim->key, clean, now_ms, http_ms, false);
 	if (claim->has_follower)
-		pins_session_close(
-		    c->pins, claim->follower, clean, now_ms, http_ms, true);
+		pins_session_close(c->pins, claim->follower, clean, now_ms, http_ms,
+		    true);
 	claim->held = false;
 	claim->has_follower = false;
 }

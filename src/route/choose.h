@@ -24,7 +24,7 @@ struct upstream;
 
 /* A worker's means of choosing. Owner and thread: the worker, or the control thread. */
 struct chooser {
-	struct pins *pins; /* borrowed, shared */
+	struct pins *pins;     /* borrowed, shared */
 	const uint8_t *secret; /* HASH_SECRET bytes for cookies, borrowed */
 	struct random random;
 	int32_t *turns; /* round-robin memory by backend slot; grows */
@@ -38,16 +38,21 @@ void chooser_init(struct chooser *c, struct pins *pins, const uint8_t *secret,
     uint64_t seed);
 void chooser_fini(struct chooser *c);
 
-enum choose_by { CHOSE_WEBSOCKET_LOCK, CHOSE_SESSION, CHOSE_HTTP_LOCK, CHOSE_HINT,
-	CHOSE_POLICY };
+enum choose_by {
+	CHOSE_WEBSOCKET_LOCK,
+	CHOSE_SESSION,
+	CHOSE_HTTP_LOCK,
+	CHOSE_HINT,
+	CHOSE_POLICY
+};
 
 struct choice {
 	struct backend *backend; /* with a reference: choice_end puts it */
 	enum choose_by by;
-	struct hash128 key;  /* the client's, or an issued or anonymous one's */
-	bool bound;          /* the pin table holds key for this exchange */
-	bool place;          /* one of max_sessions is kept for the session to come */
-	bool has_follower;   /* sessions: `follower` is the weak key that goes along */
+	struct hash128 key; /* the client's, or an issued or anonymous one's */
+	bool bound;         /* the pin table holds key for this exchange */
+	bool place;         /* one of max_sessions is kept for the session to come */
+	bool has_follower;  /* sessions: `follower` is the weak key that goes along */
 	struct hash128 follower;
 	char cookie_id[COOKIE_ID + 1]; /* identity to issue with the response, or "" */
 };

@@ -120,9 +120,7 @@ key_from(struct client_key *key, const struct config_client_key *source, uint64_
 		if (!cookie_value(head, name, &value))
 			return false;
 		break;
-	case KEY_HEADER:
-		value = head_find(head, name);
-		break;
+	case KEY_HEADER: value = head_find(head, name); break;
 	case KEY_QUERY:
 		if (!query_value(head->query, name, &value))
 			return false;

@@ -16,7 +16,7 @@ struct client_key {
 	bool found; /* false: nothing in the list has a value, an anonymous client */
 	bool weak;  /* from the address: one address may be many clients */
 	bool issue; /* a cookie is to be issued: the list wants cookie:roost, a good one
-	               is missing, and nothing before it had a value */
+		       is missing, and nothing before it had a value */
 	struct hash128 hash;
 	bool has_hint; /* `cookie` is the roost cookie it came with, for cookie_names */
 	struct cookie cookie;

@@ -67,8 +67,8 @@ cookie_parse(struct str value, struct cookie *cookie_r)
 	return number_parse(value.p, DIGITS_64, &half) &&
 	       number_parse(value.p + DIGITS_64, DIGITS_64, &half) &&
 	       number_parse(value.p + COOKIE_ID + 1, DIGITS_TIME, &cookie_r->issued) &&
-	       number_parse(
-		   value.p + COOKIE_VALUE - DIGITS_64, DIGITS_64, &cookie_r->tag);
+	       number_parse(value.p + COOKIE_VALUE - DIGITS_64, DIGITS_64,
+		   &cookie_r->tag);
 }
 
 /* An identity for every request of cookie-less load: the kernel is asked for many at a

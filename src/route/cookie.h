@@ -19,8 +19,8 @@
 enum { COOKIE_ID = 22, COOKIE_VALUE = 22 + 1 + 6 + 1 + 11 };
 
 struct cookie {
-	struct str id;      /* into the request */
-	uint64_t issued;    /* seconds since 1970 */
+	struct str id;   /* into the request */
+	uint64_t issued; /* seconds since 1970 */
 	uint64_t tag;
 };
 

@@ -344,8 +344,8 @@ pins_bind(struct pins *pins, struct hash128 key, struct backend *proposed,
 }
 
 void
-pins_exchange_end(
-    struct pins *pins, struct hash128 key, uint64_t now_ms, uint64_t http_ms)
+pins_exchange_end(struct pins *pins, struct hash128 key, uint64_t now_ms,
+    uint64_t http_ms)
 {
 	struct shard *s = shard_lock(pins, key);
 	struct entry *e = entry_find(s, key);
@@ -485,8 +485,8 @@ pins_move(struct pins *pins, struct hash128 key, struct backend *from,
 	struct hash128 follower;
 	bool has_follower, ignored;
 
-	if (!move_one(
-		pins, key, from, to, now_ms, websocket_ms, &has_follower, &follower))
+	if (!move_one(pins, key, from, to, now_ms, websocket_ms, &has_follower,
+		&follower))
 		return false;
 	if (has_follower)
 		move_one(pins, follower, from, to, now_ms, websocket_ms, &ignored,
@@ -506,8 +506,8 @@ pins_hold(struct pins *pins, struct hash128 key, uint64_t until_ms)
 }
 
 static bool
-entry_may_move(
-    const struct entry *e, uint64_t now_ms, unsigned max_sessions, uint64_t stay_ms)
+entry_may_move(const struct entry *e, uint64_t now_ms, unsigned max_sessions,
+    uint64_t stay_ms)
 {
 	if (e->sessions == 0 || e->since + stay_ms > now_ms || e->hold_until > now_ms)
 		return false;
@@ -539,8 +539,8 @@ shard_collect_chunk(struct shard *s, struct search *search, size_t left)
 		list->cursor = e->next;
 		left--;
 		if (e->backend == search->backend &&
-		    entry_may_move(
-			e, search->now_ms, search->max_sessions, search->stay_ms))
+		    entry_may_move(e, search->now_ms, search->max_sessions,
+			search->stay_ms))
 			search->keys[search->n++] = e->key;
 	}
 	return list->head ? left : 0;
@@ -580,8 +580,8 @@ pins_collect(struct pins *pins, const struct backend *backend, uint64_t now_ms,
 		shard_collect(&pins->shards[(from + i) % SHARDS], &search);
 	if (i && search.n == max)
 		i--; /* the last one may hold more */
-	atomic_store_explicit(
-	    &pins->collect_from, (from + i) % SHARDS, memory_order_relaxed);
+	atomic_store_explicit(&pins->collect_from, (from + i) % SHARDS,
+	    memory_order_relaxed);
 	return search.n;
 }
 

@@ -299,8 +299,8 @@ turn_target(const struct turn *t, const struct backend *from)
 	}
 	if (n == 0)
 		return NULL;
-	at = balance_pick(
-	    BALANCE_LEAST_SESSIONS, p->candidates, w->n_seats, &p->chooser->random);
+	at = balance_pick(BALANCE_LEAST_SESSIONS, p->candidates, w->n_seats,
+	    &p->chooser->random);
 	return w->seats[at].backend;
 }
 
@@ -309,8 +309,11 @@ turn_move(struct turn *t, struct hash128 key, struct backend *from, struct backe
     enum move_why why)
 {
 	const struct config_upstream *conf = t->up->conf;
-	struct move move = {
-	    .upstream_id = t->up->id, .key = key, .from = from, .to = to, .why = why};
+	struct move move = {.upstream_id = t->up->id,
+	    .key = key,
+	    .from = from,
+	    .to = to,
+	    .why = why};
 
 	if (!pins_move(t->planner->chooser->pins, key, from, to, t->now_ms,
 		conf->pin.websocket_ms))
@@ -348,8 +351,8 @@ leaving_move_batch(struct turn *t, struct seat *seat)
 {
 	struct backend *from = seat->backend;
 	struct hash128 keys[BATCH];
-	size_t n = pins_collect(
-	    t->planner->chooser->pins, from, t->now_ms, 0, STAY_MS, keys, BATCH);
+	size_t n = pins_collect(t->planner->chooser->pins, from, t->now_ms, 0, STAY_MS,
+	    keys, BATCH);
 	bool moved = false;
 
 	for (size_t i = 0; i < n && turn_has_token(t); i++) {
@@ -467,8 +470,8 @@ surplus_move_one(struct turn *t, struct hash128 key, struct seat *seat,
 
 /* False: nothing could be taken from it. */
 static bool
-surplus_move_batch(
-    struct turn *t, struct seat *seat, const struct totals *sum, unsigned surplus)
+surplus_move_batch(struct turn *t, struct seat *seat, const struct totals *sum,
+    unsigned surplus)
 {
 	const struct backend *to = turn_target(t, seat->backend);
 	unsigned at_most = to ? surplus_room(to, sum) : 0;

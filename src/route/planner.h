@@ -14,8 +14,8 @@
 #define ROOST_ROUTE_PLANNER_H
 
 #include "base/hash.h"
-#include <stdint.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct backend;
 struct chooser;
@@ -30,7 +30,7 @@ struct move {
 	struct backend *from, *to; /* borrowed for the call */
 	enum move_why why;
 	uint32_t delay_ms; /* wait that long before acting: spreads the moves of a tick
-	                      over it, +-30 % */
+			      over it, +-30 % */
 };
 
 /* on_move is called from planner_tick, once per client to move; its pin points to

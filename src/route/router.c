@@ -176,8 +176,8 @@ group_find(const struct group *g, struct str path)
 static int
 group_compare(const void *key, const void *group)
 {
-	return host_compare(
-	    *(const struct str *)key, ((const struct group *)group)->host);
+	return host_compare(*(const struct str *)key,
+	    ((const struct group *)group)->host);
 }
 
 static bool

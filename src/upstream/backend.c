@@ -125,8 +125,8 @@ backend_put(struct backend *b)
 }
 
 void
-backend_configure(
-    struct backend *b, const struct config_backend *conf, unsigned max_sessions)
+backend_configure(struct backend *b, const struct config_backend *conf,
+    unsigned max_sessions)
 {
 	atomic_store(&b->weight, conf->weight);
 	atomic_store(&b->admin_state, conf->state);
@@ -186,10 +186,8 @@ backend_is_leaving(const struct backend *b, uint64_t now_ms)
 	case BACKEND_DRAINING:
 	case BACKEND_OUT:
 	case BACKEND_REMOVED:
-	case BACKEND_FAILING:
-		return true;
-	default:
-		return false;
+	case BACKEND_FAILING: return true;
+	default: return false;
 	}
 }
 

@@ -29,11 +29,11 @@ enum backend_use {
 /* Owner: reference counted. Thread: any. */
 struct backend {
 	atomic_uint refs;
-	uint64_t id;      /* never used twice in a process */
-	unsigned slot;    /* small index for per-worker arrays; used again later */
-	char *upstream;   /* name */
+	uint64_t id;    /* never used twice in a process */
+	unsigned slot;  /* small index for per-worker arrays; used again later */
+	char *upstream; /* name */
 	char *name;
-	char *address;    /* as configured */
+	char *address; /* as configured */
 	_Atomic uint32_t weight;
 	_Atomic int admin_state; /* enum backend_admin_state */
 	atomic_bool removed;
@@ -44,7 +44,7 @@ struct backend {
 	_Atomic uint32_t opening;   /* of these, handshakes that hold a place */
 	_Atomic uint32_t links;     /* sessions with an open connection to it */
 
-	_Atomic uint32_t failures;        /* consecutive */
+	_Atomic uint32_t failures;         /* consecutive */
 	_Atomic uint64_t failing_until_ms; /* 0: not failing */
 
 	pthread_mutex_t addr_lock; /* leaf; guards addr */

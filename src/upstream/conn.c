@@ -40,9 +40,9 @@ stream_broken(struct stream *s)
 }
 
 static const struct stream_ops stream_ops = {
-	.on_readable = stream_readable,
-	.on_drained = stream_drained,
-	.on_broken = stream_broken,
+    .on_readable = stream_readable,
+    .on_drained = stream_drained,
+    .on_broken = stream_broken,
 };
 
 static void
@@ -118,11 +118,12 @@ static int
 start_connecting(const struct addr *addr, enum reason *why_r)
 {
 	const int on = 1;
-	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd =
+	    socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0) {
 		*why_r = errno == ENOMEM || errno == ENOBUFS ? REASON_NO_MEMORY
-		                                             : REASON_NO_DESCRIPTORS;
+							     : REASON_NO_DESCRIPTORS;
 		return -1;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

@@ -37,25 +37,26 @@ struct conn_ops {
 };
 
 struct conn {
-	struct stream stream; /* first: stream callbacks cast back */
-	struct pools *pools;  /* borrowed */
+	struct stream stream;    /* first: stream callbacks cast back */
+	struct pools *pools;     /* borrowed */
 	struct backend *backend; /* a reference */
 	const struct conn_ops *ops;
-	void *user; /* borrowed */
+	void *user;               /* borrowed */
 	struct conn *next, *prev; /* in the pool's idle list */
-	struct timer timer; /* connecting: its limit; idle: its end */
+	struct timer timer;       /* connecting: its limit; idle: its end */
 	struct grave grave;
 	enum conn_state state;
 	bool reused; /* carried another exchange before: it may die under the next one
-	                through nobody's fault */
+			through nobody's fault */
 };
 
 /* Starts connecting; on_connected or on_failed follows, never from within this call.
  * NULL: no memory, no descriptor, no address, or refused at once (*why_r). */
-struct conn *conn_open(struct pools *pools, struct backend *backend, uint64_t timeout_ms,
-    const struct conn_ops *ops, void *user, enum reason *why_r);
+struct conn *conn_open(struct pools *pools, struct backend *backend,
+    uint64_t timeout_ms, const struct conn_ops *ops, void *user, enum reason *why_r);
 
-/* Gives the connection's stream to another owner (see stream_move) and ends the conn. */
+/* Gives the connection's stream to another owner (see stream_move) and ends the conn.
+ */
 void conn_give_stream(struct conn *c, struct stream *to, const struct stream_ops *ops);
 
 /* Idempotent. */

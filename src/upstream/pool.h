@@ -25,7 +25,7 @@ struct pool {
 };
 
 struct pools {
-	struct loop *loop;   /* borrowed */
+	struct loop *loop;    /* borrowed */
 	struct pool *by_slot; /* index: backend's slot */
 	size_t n_slots;
 };
@@ -35,8 +35,8 @@ void pools_init(struct pools *pools, struct loop *loop);
 /* Closes what is kept. */
 void pools_fini(struct pools *pools);
 
-/* A kept connection, now in use by `user`, or NULL. `surely`: what will be sent must not
- * be sent twice, so look once more whether the backend has closed it meanwhile. */
+/* A kept connection, now in use by `user`, or NULL. `surely`: what will be sent must
+ * not be sent twice, so look once more whether the backend has closed it meanwhile. */
 struct conn *pool_take(struct pools *pools, const struct backend *backend, bool surely,
     const struct conn_ops *ops, void *user);
 

@@ -62,7 +62,8 @@ take_over(struct backend *b, const struct addrinfo *list, uint16_t port)
 static bool
 resolve(struct backend *b)
 {
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+	    .ai_flags = AI_ADDRCONFIG};
 	struct addrinfo *list = NULL;
 	struct str host;
 	struct addr addr;
@@ -78,8 +79,8 @@ resolve(struct backend *b)
 	if (error == 0)
 		take_over(b, list, port);
 	else if (!backend_addr(b, &addr))
-		log_warn(TOPIC_BACKEND, "backend %s/%s has no address (%s)", b->upstream,
-		    b->name, gai_strerror(error));
+		log_warn(TOPIC_BACKEND, "backend %s/%s has no address (%s)",
+		    b->upstream, b->name, gai_strerror(error));
 	if (list)
 		freeaddrinfo(list);
 	return backend_addr(b, &addr);

@@ -40,8 +40,8 @@ backend_matching(const struct upstream *up, const struct config_backend *conf)
 }
 
 static bool
-upstream_init(
-    struct upstream *up, const struct config_upstream *conf, const struct snapshot *old)
+upstream_init(struct upstream *up, const struct config_upstream *conf,
+    const struct snapshot *old)
 {
 	const struct upstream *before = old ? upstream_named(old, conf->name) : NULL;
 
@@ -77,8 +77,8 @@ upstreams_free(struct snapshot *s)
 }
 
 static bool
-upstreams_init(
-    struct snapshot *s, const struct config *config, const struct snapshot *old)
+upstreams_init(struct snapshot *s, const struct config *config,
+    const struct snapshot *old)
 {
 	s->upstreams = calloc(config->n_upstreams, sizeof(*s->upstreams));
 	if (!s->upstreams)

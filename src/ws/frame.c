@@ -312,8 +312,8 @@ frame_write_control(uint8_t out[FRAME_CARRY], enum opcode opcode, const void *pa
 }
 
 size_t
-frame_write_close(
-    uint8_t out[FRAME_CARRY], unsigned code, const char *text, bool masked)
+frame_write_close(uint8_t out[FRAME_CARRY], unsigned code, const char *text,
+    bool masked)
 {
 	uint8_t payload[MAX_CONTROL];
 	size_t n = 0;

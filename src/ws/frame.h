@@ -17,22 +17,37 @@
 
 enum { FRAME_CARRY = 14 + 125, FRAME_HEADER_MAX = 14 };
 
-enum opcode { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9,
-	OP_PONG = 10 };
+enum opcode {
+	OP_CONTINUATION = 0,
+	OP_TEXT = 1,
+	OP_BINARY = 2,
+	OP_CLOSE = 8,
+	OP_PING = 9,
+	OP_PONG = 10
+};
 
-enum { CLOSE_NORMAL = 1000, CLOSE_GOING_AWAY = 1001, CLOSE_PROTOCOL = 1002,
-	CLOSE_NO_STATUS = 1005, CLOSE_ABNORMAL = 1006, CLOSE_BAD_DATA = 1007,
-	CLOSE_TOO_BIG = 1009, CLOSE_INTERNAL = 1011, CLOSE_RESTART = 1012,
-	CLOSE_TRY_LATER = 1013 };
+enum {
+	CLOSE_NORMAL = 1000,
+	CLOSE_GOING_AWAY = 1001,
+	CLOSE_PROTOCOL = 1002,
+	CLOSE_NO_STATUS = 1005,
+	CLOSE_ABNORMAL = 1006,
+	CLOSE_BAD_DATA = 1007,
+	CLOSE_TOO_BIG = 1009,
+	CLOSE_INTERNAL = 1011,
+	CLOSE_RESTART = 1012,
+	CLOSE_TRY_LATER = 1013
+};
 
 /* One direction of one connection. 16 bytes; made by frame_scanner_init. */
 struct frame_scanner {
-	uint64_t left;      /* payload bytes left of the data frame we are in */
-	uint8_t opcode;     /* of the data frame we are in or were in last */
-	bool fin;           /* that frame is the last of its message */
-	bool in_message;    /* a message has begun and not ended */
-	bool masked : 1;    /* every frame must be (client to server), else none may */
-	bool compressed : 1; /* permessage-deflate was agreed: RSV1 allowed (RFC 7692) */
+	uint64_t left;   /* payload bytes left of the data frame we are in */
+	uint8_t opcode;  /* of the data frame we are in or were in last */
+	bool fin;        /* that frame is the last of its message */
+	bool in_message; /* a message has begun and not ended */
+	bool masked : 1; /* every frame must be (client to server), else none may */
+	bool
+	    compressed : 1; /* permessage-deflate was agreed: RSV1 allowed (RFC 7692) */
 };
 
 void frame_scanner_init(struct frame_scanner *s, bool masked, bool compressed);
@@ -54,8 +69,9 @@ frame_between_frames(const struct frame_scanner *s)
 enum frame_event {
 	FRAME_MORE,    /* p is used up but for an incomplete header or control frame */
 	FRAME_MESSAGE, /* a message ended with the last consumed byte */
-	FRAME_CONTROL, /* exactly one whole control frame was consumed, see *control_r */
-	FRAME_BAD      /* *why_r; nothing at or after the consumed bytes may be passed on */
+	FRAME_CONTROL, /* exactly one whole control frame was consumed, see *control_r
+			*/
+	FRAME_BAD /* *why_r; nothing at or after the consumed bytes may be passed on */
 };
 
 struct frame_control {

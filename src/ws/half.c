@@ -12,7 +12,8 @@
 /* Writes p[0..n), which begins in scanner state `before`, to the other side. False: the
  * session's state has changed under us; nothing more of this read may be passed on. */
 static bool
-pass_on(struct half *from, const struct frame_scanner *before, const uint8_t *p, size_t n)
+pass_on(struct half *from, const struct frame_scanner *before, const uint8_t *p,
+    size_t n)
 {
 	struct half *to = half_other(from);
 	bool was_empty = stream_queued(&to->stream) == 0;
@@ -20,15 +21,13 @@ pass_on(struct half *from, const struct frame_scanner *before, const uint8_t *p,
 	if (n == 0 || to->close_sent || !stream_is_open(&to->stream))
 		return true;
 	switch (stream_put(&to->stream, p, n)) {
-	case STREAM_SENT:
-		return true;
+	case STREAM_SENT: return true;
 	case STREAM_QUEUED:
 		if (was_empty)
 			to->queue_from = *before;
 		stream_read_off(&from->stream);
 		return true;
-	case STREAM_BROKEN:
-		break;
+	case STREAM_BROKEN: break;
 	}
 	session_on_lost(to, before, p, n);
 	return false;
@@ -87,11 +86,11 @@ take_event(struct half *h, struct span *span, const uint8_t *p, size_t n)
 	struct frame_control control;
 	enum frame_event event;
 	enum reason why;
-	size_t used = frame_scan(&h->scan, p + span->at, n - span->at, &event, &control, &why);
+	size_t used =
+	    frame_scan(&h->scan, p + span->at, n - span->at, &event, &control, &why);
 
 	switch (event) {
-	case FRAME_CONTROL:
-		return take_control(h, span, p, used, &control);
+	case FRAME_CONTROL: return take_control(h, span, p, used, &control);
 	case FRAME_MESSAGE:
 		span->at += used;
 		h->messages++;
@@ -105,8 +104,7 @@ take_event(struct half *h, struct span *span, const uint8_t *p, size_t n)
 		if (h->skip)
 			span_restart(span, h);
 		return used > 0;
-	case FRAME_BAD:
-		break;
+	case FRAME_BAD: break;
 	}
 	if (span_flush(span, h, p))
 		session_on_bad_frame(h, why);
@@ -125,7 +123,8 @@ static void
 hold(struct half *h, const uint8_t *p, size_t n)
 {
 	if (n && !queue_append(&h->held, p, n))
-		session_close(h->session, REASON_NO_MEMORY, CLOSE_INTERNAL, "out of memory");
+		session_close(h->session, REASON_NO_MEMORY, CLOSE_INTERNAL,
+		    "out of memory");
 }
 
 void
@@ -224,9 +223,9 @@ on_broken(struct stream *stream)
 }
 
 const struct stream_ops half_ops = {
-	.on_readable = on_readable,
-	.on_drained = on_drained,
-	.on_broken = on_broken,
+    .on_readable = on_readable,
+    .on_drained = on_drained,
+    .on_broken = on_broken,
 };
 
 /* ---- writing of our own ---- */

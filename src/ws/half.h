@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * half.h - one side of a session: its connection, scanner and what it has not passed on.
+ * half.h - one side of a session: its connection, scanner and what it has not passed
+ * on.
  *
  * Bytes go from one half to the other as they come: scanned, never copied, except for
  * an incomplete header or control frame, and what is read beyond a cut. When the other
@@ -21,14 +22,14 @@ struct half {
 	struct session *session;
 	struct frame_scanner scan;       /* where reading stands */
 	struct frame_scanner queue_from; /* where stream.out.data begins (keep_whole) */
-	struct queue held;     /* read, not yet consumed */
-	uint64_t messages;     /* that came from this side */
-	uint64_t bytes;        /* that came from this side */
-	uint16_t close_code;   /* of the Close it sent; 0: none yet */
-	bool close_sent;       /* a Close was written to it: nothing may follow */
-	bool lost;             /* its end or an error was seen */
-	bool broke_rules;      /* it is not listened to any more */
-	bool skip;             /* pass nothing on until the message under way has ended */
+	struct queue held;               /* read, not yet consumed */
+	uint64_t messages;               /* that came from this side */
+	uint64_t bytes;                  /* that came from this side */
+	uint16_t close_code;             /* of the Close it sent; 0: none yet */
+	bool close_sent;  /* a Close was written to it: nothing may follow */
+	bool lost;        /* its end or an error was seen */
+	bool broke_rules; /* it is not listened to any more */
+	bool skip;        /* pass nothing on until the message under way has ended */
 };
 
 /* For stream_init and stream_move. */

@@ -180,12 +180,9 @@ protocol_answer_ok(const struct response *r, struct str offered)
 
 	switch (
 	    headers_count(r->headers, r->n_headers, HEADER_SEC_WEBSOCKET_PROTOCOL)) {
-	case 0:
-		return true;
-	case 1:
-		return is_token(protocol) && protocol_was_offered(offered, protocol);
-	default:
-		return false;
+	case 0: return true;
+	case 1: return is_token(protocol) && protocol_was_offered(offered, protocol);
+	default: return false;
 	}
 }
 

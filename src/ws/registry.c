@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 /* the keys are hashes already; and running out of memory is no reason to exit */
-#define HASH_FUNCTION(key, len, hashv) ((hashv) = (unsigned)(((const struct hash128 *)(const void *)(key))->lo))
+#define HASH_FUNCTION(key, len, hashv) \
+	((hashv) = (unsigned)(((const struct hash128 *)(const void *)(key))->lo))
 #define HASH_NONFATAL_OOM 1
 #define uthash_nonfatal_oom(element) ((element)->failed = true)
 #include <uthash.h>
@@ -29,10 +30,10 @@ registry_init(struct registry *r, struct loop *loop, struct pools *pools,
     struct chooser *chooser, struct pace *pace)
 {
 	*r = (struct registry){
-		.loop = loop,
-		.pools = pools,
-		.chooser = chooser,
-		.pace = pace,
+	    .loop = loop,
+	    .pools = pools,
+	    .chooser = chooser,
+	    .pace = pace,
 	};
 }
 
@@ -121,7 +122,8 @@ void
 registry_set_view(struct registry *r, struct view *view)
 {
 	for (struct session *s = r->sessions; s; s = s->next) {
-		const struct upstream *up = snapshot_upstream(view->snapshot, s->up->id);
+		const struct upstream *up =
+		    snapshot_upstream(view->snapshot, s->up->id);
 
 		if (!up)
 			continue; /* it is gone: the session lives on as it is */

@@ -21,13 +21,13 @@ struct session;
 struct view;
 
 struct registry {
-	struct loop *loop;       /* borrowed, as all of these */
+	struct loop *loop; /* borrowed, as all of these */
 	struct pools *pools;
 	struct chooser *chooser;
-	struct pace *pace;       /* of moves, shared by all workers */
+	struct pace *pace;        /* of moves, shared by all workers */
 	struct session *sessions; /* owned */
 	size_t n_sessions;
-	struct group *groups;    /* by client key */
+	struct group *groups; /* by client key */
 };
 
 void registry_init(struct registry *r, struct loop *loop, struct pools *pools,

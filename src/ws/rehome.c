@@ -19,10 +19,12 @@ enum {
 	TRIES = 10,
 	BACKOFF_MS = 1000,
 	BACKOFF_MAX_MS = 30000,
-	HOLD_MS = 300000, /* before a session that could not be moved is looked at again */
+	HOLD_MS =
+	    300000, /* before a session that could not be moved is looked at again */
 	JITTER_PERCENT = 30,
-	QUIET_MS = 100,   /* nothing said for so long: nothing is under way */
-	CUT_WITHIN_MS = 1000, /* no good moment for so long: the next boundary will do */
+	QUIET_MS = 100, /* nothing said for so long: nothing is under way */
+	CUT_WITHIN_MS =
+	    1000, /* no good moment for so long: the next boundary will do */
 };
 
 enum move_state {
@@ -38,13 +40,14 @@ enum move_state {
 struct rehoming {
 	struct session *session; /* borrowed */
 	struct backend *to;      /* a reference */
-	struct backend *next;    /* a reference: the client was sent on meanwhile; or NULL */
-	struct conn *conn;       /* owned: the new backend's */
-	struct strbuf answer;    /* what it has said so far; after its head: early words */
+	struct backend
+	    *next;         /* a reference: the client was sent on meanwhile; or NULL */
+	struct conn *conn; /* owned: the new backend's */
+	struct strbuf answer; /* what it has said so far; after its head: early words */
 	struct timer timer;
 	struct grave grave;
-	uint64_t cut_us;         /* when the client was cut off */
-	uint64_t until_ms;       /* CUTTING, SETTLING: not longer than that */
+	uint64_t cut_us;   /* when the client was cut off */
+	uint64_t until_ms; /* CUTTING, SETTLING: not longer than that */
 	enum move_state state;
 	enum move_why why;
 };
@@ -151,11 +154,12 @@ log_done(const struct rehoming *m, uint64_t now_us)
 	const struct session *s = m->session;
 	uint64_t pause = m->cut_us ? now_us - m->cut_us : 0;
 
-	log_info(TOPIC_REHOME, "session %s: re-homed from %s to %s (%s), pause %llu.%03llu ms",
-	    s->id, s->home->name, m->to->name,
+	log_info(TOPIC_REHOME,
+	    "session %s: re-homed from %s to %s (%s), pause %llu.%03llu ms", s->id,
+	    s->home->name, m->to->name,
 	    s->state == SESSION_RECONNECTING ? "backend lost"
 	    : m->why == MOVE_LEAVING         ? "backend leaving"
-	                                     : "balance",
+					     : "balance",
 	    (unsigned long long)pause / 1000, (unsigned long long)pause % 1000);
 }
 
@@ -202,7 +206,8 @@ switch_over(struct rehoming *m)
 	move_end(m);
 	frame_scanner_init(&s->backend.queue_from, true, s->client.scan.compressed);
 	if (queue_size(&unsent))
-		stream_put(&s->backend.stream, queue_bytes(&unsent), queue_size(&unsent));
+		stream_put(&s->backend.stream, queue_bytes(&unsent),
+		    queue_size(&unsent));
 	queue_clear(&unsent);
 	if (early.len)
 		half_take(&s->backend, (const uint8_t *)early.data, early.len);
@@ -367,7 +372,8 @@ same_terms(const struct session *s, const struct response *r)
 	const struct greeting *g = s->greeting;
 
 	return str_eq(response_value(r, HEADER_SEC_WEBSOCKET_PROTOCOL), g->protocol) &&
-	       str_eq(response_value(r, HEADER_SEC_WEBSOCKET_EXTENSIONS), g->extensions);
+	       str_eq(response_value(r, HEADER_SEC_WEBSOCKET_EXTENSIONS),
+		   g->extensions);
 }
 
 static void
@@ -378,13 +384,9 @@ take_answer(struct rehoming *m)
 	size_t used;
 
 	switch (response_parse(m->answer.data, m->answer.len, METHOD_GET, &r, &used)) {
-	case PARSE_MORE:
-		return;
-	case PARSE_BAD:
-		try_again(m, REASON_BAD_RESPONSE);
-		return;
-	case PARSE_DONE:
-		break;
+	case PARSE_MORE: return;
+	case PARSE_BAD: try_again(m, REASON_BAD_RESPONSE); return;
+	case PARSE_DONE: break;
 	}
 	if (r.status == 401 || r.status == 403) {
 		s->immovable = true;
@@ -393,7 +395,7 @@ take_answer(struct rehoming *m)
 	}
 	if (r.status != 101 || !same_terms(s, &r) ||
 	    !handshake_answer_ok(&r, str_of(s->greeting->key), s->greeting->protocol,
-	        s->greeting->extensions)) {
+		s->greeting->extensions)) {
 		try_again(m, REASON_UPGRADE_ANSWER);
 		return;
 	}
@@ -432,11 +434,11 @@ on_broken(struct conn *c)
 }
 
 static const struct conn_ops conn_ops = {
-	.on_connected = on_connected,
-	.on_failed = on_failed,
-	.on_readable = on_readable,
-	.on_drained = on_drained,
-	.on_broken = on_broken,
+    .on_connected = on_connected,
+    .on_failed = on_failed,
+    .on_readable = on_readable,
+    .on_drained = on_drained,
+    .on_broken = on_broken,
 };
 
 static void
@@ -471,8 +473,8 @@ static void
 wait_and_retry(struct rehoming *m)
 {
 	struct session *s = m->session;
-	struct backend *to = choose_rehome(s->registry->chooser, s->up, &s->claim, m->to,
-	    clock_now_ms());
+	struct backend *to = choose_rehome(s->registry->chooser, s->up, &s->claim,
+	    m->to, clock_now_ms());
 
 	if (to) { /* else none is usable: the same one again */
 		backend_put(m->to);
@@ -519,21 +521,12 @@ on_timeout(struct timer *t)
 	struct rehoming *m = container_of(t, struct rehoming, timer);
 
 	switch (m->state) {
-	case MOVE_WAITING:
-		dial(m);
-		break;
-	case MOVE_GREETING:
-		try_again(m, REASON_FIRST_BYTE_TIMEOUT);
-		break;
+	case MOVE_WAITING: dial(m); break;
+	case MOVE_GREETING: try_again(m, REASON_FIRST_BYTE_TIMEOUT); break;
 	case MOVE_CUTTING:
-	case MOVE_SETTLING:
-		look_later(m);
-		break;
-	case MOVE_DRAINING:
-		drain_timed_out(m);
-		break;
-	case MOVE_DIALING: /* the conn has a limit of its own */
-		break;
+	case MOVE_SETTLING: look_later(m); break;
+	case MOVE_DRAINING: drain_timed_out(m); break;
+	case MOVE_DIALING: /* the conn has a limit of its own */ break;
 	}
 }
 
@@ -600,7 +593,8 @@ redirect(struct rehoming *m, struct backend *to, uint32_t delay_ms)
 }
 
 void
-rehome_start(struct session *s, struct backend *to, enum move_why why, uint32_t delay_ms)
+rehome_start(struct session *s, struct backend *to, enum move_why why,
+    uint32_t delay_ms)
 {
 	enum rehome_mode mode = s->up->conf->rehome.mode;
 
@@ -611,7 +605,7 @@ rehome_start(struct session *s, struct backend *to, enum move_why why, uint32_t 
 	else if (can_move_transparently(s) && begin(s, to, why, delay_ms))
 		return;
 	else if (mode == REHOME_RECONNECT ||
-	         (mode == REHOME_TRANSPARENT && why == MOVE_LEAVING && !s->immovable))
+		 (mode == REHOME_TRANSPARENT && why == MOVE_LEAVING && !s->immovable))
 		send_away(s);
 	else
 		stay(s, to, HOLD_MS);
@@ -639,7 +633,7 @@ go_on_elsewhere(struct session *s, struct backend *to)
 		return;
 	}
 	s->move->cut_us = clock_now_us();
-	stream_read_on(&s->client.stream); /* to hold a little, and to see it go */
+	stream_read_on(&s->client.stream);  /* to hold a little, and to see it go */
 	if (s->move->state == MOVE_CUTTING) /* on its way already: the rest is short */
 		agreed(s->move);
 }
@@ -650,13 +644,15 @@ rehome_after_loss(struct session *s)
 	const struct config_rehome *conf = &s->up->conf->rehome;
 	struct backend *to = NULL;
 
-	/* the pin first: wherever the client turns next, it is led to the new backend */
+	/* the pin first: wherever the client turns next, it is led to the new backend
+	 */
 	if (conf->mode != REHOME_OFF)
 		to = choose_rehome(s->registry->chooser, s->up, &s->claim, s->home,
 		    clock_now_ms());
 	if (conf->mode == REHOME_OFF || conf->on_failure == ON_FAILURE_CLOSE ||
 	    !frame_between_messages(&s->backend.scan))
-		session_close(s, REASON_SESSION_BACKEND_LOST, CLOSE_RESTART, "backend lost");
+		session_close(s, REASON_SESSION_BACKEND_LOST, CLOSE_RESTART,
+		    "backend lost");
 	else if (!can_move_transparently(s))
 		send_away(s);
 	else /* where nobody is usable now, the dead one may be the first to be back */

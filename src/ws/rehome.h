@@ -7,12 +7,12 @@
  *    backoff)                same terms)  to cut)     what was     Close or end, or
  *                                                     asked)       drain_timeout)
  *
- * Up to CUTTING traffic flows to the old backend, and a try that fails leaves the session
- * as it was: the pin goes back, and the planner comes again later (1 s doubling to 30 s).
- * The cut is made between two messages, at a moment when everything asked is answered or
- * nothing was said for a while; where there is none for a second, at the next boundary.
- * From then on the client's words wait: everything asked before the cut is answered by
- * the old backend, everything after by the new one.
+ * Up to CUTTING traffic flows to the old backend, and a try that fails leaves the
+ * session as it was: the pin goes back, and the planner comes again later (1 s doubling
+ * to 30 s). The cut is made between two messages, at a moment when everything asked is
+ * answered or nothing was said for a while; where there is none for a second, at the
+ * next boundary. From then on the client's words wait: everything asked before the cut
+ * is answered by the old backend, everything after by the new one.
  *
  * A session whose backend is lost waits and dials (10 tries) with its client held, and
  * has nothing to cut. Mended it cannot be when the old backend left a message torn.

@@ -30,12 +30,12 @@ session_set_state(struct session *s, enum session_state state)
 #ifdef ROOST_DEBUG
 	/* rows: from; bits: to */
 	static const unsigned allowed[] = {
-		[SESSION_CONNECTED] = 1u << SESSION_RECONNECTING | 1u << SESSION_CLOSING |
-		                      1u << SESSION_CLOSED,
-		[SESSION_RECONNECTING] = 1u << SESSION_CONNECTED | 1u << SESSION_CLOSING |
-		                         1u << SESSION_CLOSED,
-		[SESSION_CLOSING] = 1u << SESSION_CLOSED,
-		[SESSION_CLOSED] = 0,
+	    [SESSION_CONNECTED] = 1u << SESSION_RECONNECTING | 1u << SESSION_CLOSING |
+				  1u << SESSION_CLOSED,
+	    [SESSION_RECONNECTING] =
+		1u << SESSION_CONNECTED | 1u << SESSION_CLOSING | 1u << SESSION_CLOSED,
+	    [SESSION_CLOSING] = 1u << SESSION_CLOSED,
+	    [SESSION_CLOSED] = 0,
 	};
 	assert(allowed[s->state] & 1u << state);
 #endif
@@ -79,14 +79,16 @@ log_end(const struct session *s, enum reason why)
 	uint64_t ms = clock_now_ms() - s->opened_ms;
 
 	log_info(TOPIC_SESSION,
-	    "session %s ended by %s (%s): code %u, client %s, backend %s/%s, %llu.%03llu s, "
-	    "in %llu messages %llu bytes, out %llu messages %llu bytes, re-homed %u times",
+	    "session %s ended by %s (%s): code %u, client %s, backend %s/%s, "
+	    "%llu.%03llu s, "
+	    "in %llu messages %llu bytes, out %llu messages %llu bytes, re-homed %u "
+	    "times",
 	    s->id, sides[s->ended_by], reason_text(why), s->end_code,
 	    addr_print(&s->peer, true, peer), s->home->upstream, s->home->name,
 	    (unsigned long long)ms / 1000, (unsigned long long)ms % 1000,
 	    (unsigned long long)s->client.messages, (unsigned long long)s->client.bytes,
-	    (unsigned long long)s->backend.messages, (unsigned long long)s->backend.bytes,
-	    s->moves);
+	    (unsigned long long)s->backend.messages,
+	    (unsigned long long)s->backend.bytes, s->moves);
 }
 
 void
@@ -103,7 +105,7 @@ session_end(struct session *s, enum reason why)
 	note_end(s, SIDE_ROOST, CLOSE_ABNORMAL);
 	/* after an end that roost or an accident made, the client finds its way back */
 	clean = s->ended_by != SIDE_ROOST &&
-	        (s->end_code == CLOSE_NORMAL || s->end_code == CLOSE_GOING_AWAY);
+		(s->end_code == CLOSE_NORMAL || s->end_code == CLOSE_GOING_AWAY);
 	session_set_state(s, SESSION_CLOSED);
 	rehome_cancel(s);
 	timer_clear(&s->timer);
@@ -124,7 +126,8 @@ session_end(struct session *s, enum reason why)
 static bool
 is_done(const struct half *h)
 {
-	return h->lost || (h->close_sent && h->close_code && !stream_queued(&h->stream));
+	return h->lost ||
+	       (h->close_sent && h->close_code && !stream_queued(&h->stream));
 }
 
 static enum reason
@@ -144,9 +147,10 @@ end_if_done(struct session *s)
 	if (s->state != SESSION_CLOSING)
 		return;
 	/* roost began it, or one side is gone: the other only has to be told */
-	if ((is_done(&s->client) && (is_done(&s->backend) ||
-	                                (backend_out && s->why != REASON_NONE))) ||
-	    (s->client.lost && backend_out) || (s->backend.lost && client_out && !s->why))
+	if ((is_done(&s->client) &&
+		(is_done(&s->backend) || (backend_out && s->why != REASON_NONE))) ||
+	    (s->client.lost && backend_out) ||
+	    (s->backend.lost && client_out && !s->why))
 		session_end(s, cause(s));
 }
 
@@ -176,7 +180,8 @@ begin_closing(struct session *s)
 }
 
 void
-session_close(struct session *s, enum reason why, unsigned client_code, const char *text)
+session_close(struct session *s, enum reason why, unsigned client_code,
+    const char *text)
 {
 	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED)
 		return;
@@ -205,7 +210,8 @@ session_on_control(struct half *from, const struct frame_control *control)
 		return CONTROL_PASS;
 	from->close_code = control->close_code;
 	if (!half_is_client(from) && rehome_is_cut(s) && from->close_sent) {
-		from->close_code = 0; /* it is the answer to ours; the session goes on */
+		from->close_code =
+		    0; /* it is the answer to ours; the session goes on */
 		from->lost = true;
 		return CONTROL_SWALLOW;
 	}
@@ -393,7 +399,8 @@ session_keep_unsent(struct session *s, struct frame_scanner state, const uint8_t
 	if (from < n && queue_append(&s->unsent, data + from, n - from))
 		kept = count_messages(&s->client, data + from, n - from);
 	lost -= kept < lost ? kept : lost;
-	/* a message that began before and has not ended: nobody else can use its rest */
+	/* a message that began before and has not ended: nobody else can use its rest
+	 */
 	if (from == n && !frame_between_messages(&s->client.scan)) {
 		s->client.skip = true;
 		lost++;

@@ -32,9 +32,9 @@ struct greeting {
 	bool cuttable;         /* any message boundary is a clean cut */
 	struct str protocol;   /* agreed, or empty */
 	struct str extensions; /* agreed, or empty */
-	struct str request;    /* the head as the backend got it, without Roost-Session and
-	                          final line; empty where the session cannot be moved */
-	char text[];           /* all of the above */
+	struct str request; /* the head as the backend got it, without Roost-Session and
+			       final line; empty where the session cannot be moved */
+	char text[];        /* all of the above */
 };
 
 /* A WebSocket session: two halves and the claim on the pin that chose the backend.
@@ -50,25 +50,26 @@ struct session {
 	struct backend *home;      /* a reference: whom the backend half talks to */
 	struct claim claim;
 	struct greeting *greeting; /* owned; NULL where the mode is not transparent */
-	struct rehoming *move;         /* owned; NULL: not being re-homed */
-	struct queue unsent;       /* messages no backend has accepted, first for the next */
-	struct session *next, *prev;             /* in the registry */
+	struct rehoming *move;     /* owned; NULL: not being re-homed */
+	struct queue unsent; /* messages no backend has accepted, first for the next */
+	struct session *next, *prev;               /* in the registry */
 	struct session *next_of_key, *prev_of_key; /* in its group */
 	struct group *group;
 	struct timer timer; /* CLOSING: its limit; else: the spread of a shutdown */
 	struct grave grave;
 	struct addr peer;
 	uint64_t opened_ms;
-	uint64_t heard_ms;   /* when either side last said anything */
-	uint32_t unanswered; /* client messages less backend messages, never below 0: where
-	                        each question has one answer, the questions open now */
-	uint16_t moves;      /* re-homed so often */
-	uint8_t tries;       /* to re-home it that failed, since one went well */
-	uint8_t why;         /* enum reason: of a close that roost began */
-	uint8_t ended_by;    /* enum session_side: who was the first to end it */
-	uint16_t end_code;   /* that side's code */
-	bool cut_wanted;     /* cut the client off at its next message boundary */
-	bool immovable;      /* a backend refused its handshake: it stays where it is */
+	uint64_t heard_ms; /* when either side last said anything */
+	uint32_t
+	    unanswered;   /* client messages less backend messages, never below 0: where
+			     each question has one answer, the questions open now */
+	uint16_t moves;   /* re-homed so often */
+	uint8_t tries;    /* to re-home it that failed, since one went well */
+	uint8_t why;      /* enum reason: of a close that roost began */
+	uint8_t ended_by; /* enum session_side: who was the first to end it */
+	uint16_t end_code; /* that side's code */
+	bool cut_wanted;   /* cut the client off at its next message boundary */
+	bool immovable;    /* a backend refused its handshake: it stays where it is */
 	char id[SESSION_ID + 1];
 };
 
@@ -140,13 +141,12 @@ void rehome_old_is_done(struct session *s);
 /* Something was said while the session is on its way: is this the moment to cut? */
 void rehome_look(struct session *s);
 
-
 /* Drops a move under way; the session stays as it is. */
 void rehome_cancel(struct session *s);
 
-/* Puts aside what of data[0..n) no backend has accepted, beginning with the first message
- * boundary at or after `at`; `state` is the scanner's at data[0]. Counts a message that
- * was cut in two as lost. */
+/* Puts aside what of data[0..n) no backend has accepted, beginning with the first
+ * message boundary at or after `at`; `state` is the scanner's at data[0]. Counts a
+ * message that was cut in two as lost. */
 void session_keep_unsent(struct session *s, struct frame_scanner state,
     const uint8_t *data, size_t n, size_t at);
 

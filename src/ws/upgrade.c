@@ -18,7 +18,7 @@
 
 /* A handshake under way. Owner: the exchange, until it opens or drops it. */
 struct upgrade {
-	struct strbuf request;    /* the head so far; only where the mode is transparent */
+	struct strbuf request; /* the head so far; only where the mode is transparent */
 	struct strbuf protocols;  /* offered */
 	struct strbuf extensions; /* offered */
 	struct strbuf agreed;     /* subprotocol, then extensions */
@@ -62,7 +62,8 @@ write_offer(struct upgrade *u, const struct head *head, bool transparent,
 		return;
 	strbuf_lit(request, "Sec-WebSocket-Extensions: ");
 	if (transparent)
-		handshake_offer((struct str){u->extensions.data, u->extensions.len}, request);
+		handshake_offer((struct str){u->extensions.data, u->extensions.len},
+		    request);
 	else
 		strbuf_append(request, u->extensions.data, u->extensions.len);
 	strbuf_lit(request, "\r\n");
@@ -102,8 +103,8 @@ accept_answer(struct upgrade *u, const struct response *r)
 	struct str extensions = response_value(r, HEADER_SEC_WEBSOCKET_EXTENSIONS);
 
 	if (!handshake_answer_ok(r, str_of(u->key),
-	        (struct str){u->protocols.data, u->protocols.len},
-	        (struct str){u->extensions.data, u->extensions.len}))
+		(struct str){u->protocols.data, u->protocols.len},
+		(struct str){u->extensions.data, u->extensions.len}))
 		return false;
 	handshake_agreed(extensions, &u->compressed, &u->cuttable);
 	strbuf_str(&u->agreed, protocol);
@@ -214,13 +215,14 @@ open_session(void *arg, struct opening *o)
 		strbuf_fini(&rest);
 		return;
 	}
-	log_debug(TOPIC_SESSION, "session %s opened on %s/%s (%s)", s->id, s->home->upstream,
-	    s->home->name, choose_by_name(o->choice->by));
+	log_debug(TOPIC_SESSION, "session %s opened on %s/%s (%s)", s->id,
+	    s->home->upstream, s->home->name, choose_by_name(o->choice->by));
 	if (rest.len)
 		half_take(&s->backend, (const uint8_t *)rest.data, rest.len);
 	strbuf_fini(&rest);
 	if (o->client_rest.n && s->state == SESSION_CONNECTED)
-		half_take(&s->client, (const uint8_t *)o->client_rest.p, o->client_rest.n);
+		half_take(&s->client, (const uint8_t *)o->client_rest.p,
+		    o->client_rest.n);
 	s->client.bytes += o->client_rest.n;
 	if (s->state == SESSION_CONNECTED) {
 		half_resume(&s->client);
@@ -229,9 +231,9 @@ open_session(void *arg, struct opening *o)
 }
 
 const struct upgrade_ops session_upgrade_ops = {
-	.check = handshake_check,
-	.begin = begin,
-	.accept = accept_answer,
-	.open = open_session,
-	.drop = drop,
+    .check = handshake_check,
+    .begin = begin,
+    .accept = accept_answer,
+    .open = open_session,
+    .drop = drop,
 };

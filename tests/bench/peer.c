@@ -141,8 +141,8 @@ frame_head(uint8_t *p, uint8_t first, size_t size, bool masked)
 }
 
 static void
-mask_copy(
-    uint8_t *restrict to, const uint8_t *restrict from, size_t n, const uint8_t mask[4])
+mask_copy(uint8_t *restrict to, const uint8_t *restrict from, size_t n,
+    const uint8_t mask[4])
 {
 	uint32_t word, m;
 	size_t i = 0;

@@ -31,8 +31,8 @@ offer_check(struct str offered)
 	handshake_offer(offered, &once);
 	handshake_offer((struct str){once.data, once.len}, &twice);
 	must(!once.failed && !twice.failed && once.len >= offered.n);
-	must(str_eq(
-	    (struct str){once.data, once.len}, (struct str){twice.data, twice.len}));
+	must(str_eq((struct str){once.data, once.len},
+	    (struct str){twice.data, twice.len}));
 	strbuf_fini(&once);
 	strbuf_fini(&twice);
 }

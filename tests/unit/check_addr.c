@@ -68,8 +68,8 @@ START_TEST(refuses_anything_else)
 	struct addr a = {0};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		ck_assert_msg(
-		    !addr_parse(str_of(texts[i]), &a), "%s was taken", texts[i]);
+		ck_assert_msg(!addr_parse(str_of(texts[i]), &a), "%s was taken",
+		    texts[i]);
 	ck_assert(!addr_parse(STR("1.2.3.4\0:80"), &a));
 	ck_assert(!addr_parse((struct str){NULL, 0}, &a));
 	ck_assert_msg(addr_len(&a) == 0, "a refused text left something behind");

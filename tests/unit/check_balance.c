@@ -79,12 +79,12 @@ START_TEST(round_robin_is_smooth)
 {
 	const char *expected = "AABACAA";
 	int32_t turns[3] = {0};
-	struct candidate c[] = {
-	    {5, 9, &turns[0]}, {1, 0, &turns[1]}, {1, 0, &turns[2]}};
+	struct candidate c[] = {{5, 9, &turns[0]}, {1, 0, &turns[1]},
+	    {1, 0, &turns[2]}};
 
 	for (int i = 0; i < 70; i++)
-		ck_assert_int_eq(
-		    'A' + (int)balance_pick(BALANCE_ROUND_ROBIN, c, 3, &dice),
+		ck_assert_int_eq('A' + (int)balance_pick(BALANCE_ROUND_ROBIN, c, 3,
+					   &dice),
 		    expected[i % 7]);
 }
 END_TEST
@@ -95,8 +95,8 @@ START_TEST(round_robin_stays_fair_when_candidates_come_and_go)
 	unsigned got[3] = {0};
 
 	for (int i = 0; i < 3000; i++) {
-		struct candidate c[] = {
-		    {2, 0, &turns[0]}, {1, 0, &turns[1]}, {1, 0, &turns[2]}};
+		struct candidate c[] = {{2, 0, &turns[0]}, {1, 0, &turns[1]},
+		    {1, 0, &turns[2]}};
 		size_t n = i % 2 ? 3 : 2;
 
 		got[balance_pick(BALANCE_ROUND_ROBIN, c, n, &dice)]++;

@@ -409,8 +409,8 @@ START_TEST(labels_are_different_words)
 		const char *label = reason_label((enum reason)i);
 		int status = reason_status((enum reason)i);
 
-		ck_assert_uint_eq(
-		    strspn(label, "abcdefghijklmnopqrstuvwxyz_"), strlen(label));
+		ck_assert_uint_eq(strspn(label, "abcdefghijklmnopqrstuvwxyz_"),
+		    strlen(label));
 		ck_assert(status == 0 || (status >= 400 && status <= 599));
 		for (int j = 0; j < i; j++)
 			ck_assert_str_ne(label, reason_label((enum reason)j));
@@ -581,8 +581,8 @@ START_TEST(log_stays_when_a_file_cannot_be_opened)
 	ck_assert_int_eq(errno, ENOENT);
 	log_debug(TOPIC_DAEMON, "not to be seen");
 	log_info(TOPIC_DAEMON, "still here");
-	ck_assert_str_eq(
-	    file_text(log_path), "2026-11-22T05:38:45.123Z info daemon: still here\n");
+	ck_assert_str_eq(file_text(log_path),
+	    "2026-11-22T05:38:45.123Z info daemon: still here\n");
 }
 END_TEST
 

@@ -98,8 +98,8 @@ teardown(void)
 static struct client_key
 strong(uint64_t n)
 {
-	return (struct client_key){
-	    .found = true, .hash = hash_table_key(up->id, &n, 8)};
+	return (
+	    struct client_key){.found = true, .hash = hash_table_key(up->id, &n, 8)};
 }
 
 static struct client_key
@@ -677,8 +677,8 @@ START_TEST(one_address_cannot_flood_one_backend)
 		claims[i] = open_session(newcomer(1), NULL, NULL);
 	ck_assert_uint_eq(all_sessions(), SOCKETS);
 	for (size_t i = 0; i < 3; i++) {
-		ck_assert_uint_le(
-		    sessions(up->backends[i]), SOCKETS / 3 * 125 / 100 + 1);
+		ck_assert_uint_le(sessions(up->backends[i]),
+		    SOCKETS / 3 * 125 / 100 + 1);
 		ck_assert_uint_ge(sessions(up->backends[i]), SOCKETS / 5);
 	}
 	for (unsigned i = 0; i < SOCKETS; i++)
@@ -1025,8 +1025,8 @@ moving(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, choosers_see_each_others_choices);
 	tcase_add_test(t, the_first_two_requests_of_a_client_agree);
-	tcase_add_test(
-	    t, a_session_whose_pin_moved_during_the_handshake_claims_for_itself);
+	tcase_add_test(t,
+	    a_session_whose_pin_moved_during_the_handshake_claims_for_itself);
 	tcase_add_test(t, rehoming_moves_the_pin_and_http_follows);
 	tcase_add_test(t, sessions_of_one_client_go_to_one_place);
 	tcase_add_test(t, rehoming_passes_over_a_target_that_failed_too);

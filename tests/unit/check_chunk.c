@@ -91,27 +91,27 @@ is(const struct strbuf *sb, const char *text)
 
 START_TEST(a_body_is_decoded_and_what_follows_left_alone)
 {
-	ck_assert_int_eq(
-	    decode("5\r\nhello\r\n0006\r\n world\r\n0\r\n\r\nGET /"), CHUNK_END);
+	ck_assert_int_eq(decode("5\r\nhello\r\n0006\r\n world\r\n0\r\n\r\nGET /"),
+	    CHUNK_END);
 	ck_assert(is(&data, "hello world"));
 	ck_assert_uint_eq(trailers.len, 0);
-	ck_assert_uint_eq(
-	    consumed, strlen("5\r\nhello\r\n0006\r\n world\r\n0\r\n\r\n"));
+	ck_assert_uint_eq(consumed,
+	    strlen("5\r\nhello\r\n0006\r\n world\r\n0\r\n\r\n"));
 }
 END_TEST
 
 START_TEST(sizes_are_hex_of_either_case)
 {
-	ck_assert_int_eq(
-	    decode("A\r\n0123456789\r\nb\r\n0123456789a\r\n0\r\n\r\n"), CHUNK_END);
+	ck_assert_int_eq(decode("A\r\n0123456789\r\nb\r\n0123456789a\r\n0\r\n\r\n"),
+	    CHUNK_END);
 	ck_assert_uint_eq(data.len, 21);
 }
 END_TEST
 
 START_TEST(extensions_are_dropped)
 {
-	ck_assert_int_eq(
-	    decode("1;a\r\nx\r\n1 ; a = b;c=\"q\\\" ;\"\t;d\r\ny\r\n0;e=f\r\n\r\n"),
+	ck_assert_int_eq(decode("1;a\r\nx\r\n1 ; a = b;c=\"q\\\" "
+				";\"\t;d\r\ny\r\n0;e=f\r\n\r\n"),
 	    CHUNK_END);
 	ck_assert(is(&data, "xy"));
 }
@@ -119,8 +119,8 @@ END_TEST
 
 START_TEST(trailers_are_handed_out_whole)
 {
-	ck_assert_int_eq(
-	    decode("0\r\nServer-Timing: a\r\nGrpc-Status: 0\r\n\r\n"), CHUNK_END);
+	ck_assert_int_eq(decode("0\r\nServer-Timing: a\r\nGrpc-Status: 0\r\n\r\n"),
+	    CHUNK_END);
 	ck_assert(is(&trailers, "Server-Timing: a\r\nGrpc-Status: 0\r\n"));
 }
 END_TEST

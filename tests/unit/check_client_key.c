@@ -74,8 +74,8 @@ END_TEST
 START_TEST(query_parameters_are_decoded)
 {
 	list_is(QUERY("client"), ADDRESS, 1);
-	ck_assert(same(
-	    key_of("/?client=a%2Fb+c", ""), key_of("/x?y=1&client=a/b%20c&z", "")));
+	ck_assert(same(key_of("/?client=a%2Fb+c", ""),
+	    key_of("/x?y=1&client=a/b%20c&z", "")));
 	ck_assert(same(key_of("/?client=100%25", ""), key_of("/?client=100%", "")));
 	ck_assert(!same(key_of("/?client=a%2Bb", ""), key_of("/?client=a+b", "")));
 	ck_assert(!same(key_of("/?client=a", ""), key_of("/?client=b", "")));

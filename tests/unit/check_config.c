@@ -224,10 +224,13 @@ check_value(const struct schema_row *row, const char *text, const char *printed)
 
 START_TEST(test_durations)
 {
-	static const struct schema_row row = {
-	    .type = VALUE_DURATION, .width = 8, .max = 7200000};
-	static const struct schema_row not_zero = {
-	    .type = VALUE_DURATION, .width = 8, .min = 1, .max = 7200000};
+	static const struct schema_row row = {.type = VALUE_DURATION,
+	    .width = 8,
+	    .max = 7200000};
+	static const struct schema_row not_zero = {.type = VALUE_DURATION,
+	    .width = 8,
+	    .min = 1,
+	    .max = 7200000};
 
 	check_value(&row, "300ms", "300ms");
 	check_value(&row, "5000ms", "5s");
@@ -256,8 +259,9 @@ END_TEST
 
 START_TEST(test_sizes)
 {
-	static const struct schema_row row = {
-	    .type = VALUE_SIZE, .width = 8, .max = UINT64_C(4) << 30};
+	static const struct schema_row row = {.type = VALUE_SIZE,
+	    .width = 8,
+	    .max = UINT64_C(4) << 30};
 
 	check_value(&row, "512", "512");
 	check_value(&row, "64k", "64k");
@@ -274,8 +278,9 @@ END_TEST
 
 START_TEST(test_percentages)
 {
-	static const struct schema_row row = {
-	    .type = VALUE_PERCENT, .width = 4, .max = 100};
+	static const struct schema_row row = {.type = VALUE_PERCENT,
+	    .width = 4,
+	    .max = 100};
 
 	check_value(&row, "0%", "0%");
 	check_value(&row, "100%", "100%");
@@ -287,8 +292,10 @@ END_TEST
 
 START_TEST(test_numbers)
 {
-	static const struct schema_row row = {
-	    .type = VALUE_UNSIGNED, .width = 4, .max = 256, .zero = "auto"};
+	static const struct schema_row row = {.type = VALUE_UNSIGNED,
+	    .width = 4,
+	    .max = 256,
+	    .zero = "auto"};
 
 	check_value(&row, "1", "1");
 	check_value(&row, "256", "256");
@@ -305,8 +312,9 @@ START_TEST(test_bools_and_names)
 {
 	static const struct value_name names[] = {{"off", 0}, {"on", 7}, {NULL, 0}};
 	static const struct schema_row yes = {.type = VALUE_BOOL, .width = 1};
-	static const struct schema_row name = {
-	    .type = VALUE_ENUM, .width = 4, .names = names};
+	static const struct schema_row name = {.type = VALUE_ENUM,
+	    .width = 4,
+	    .names = names};
 
 	check_value(&yes, "true", "true");
 	check_value(&yes, "false", "false");
@@ -858,8 +866,8 @@ START_TEST(test_too_large_a_file_is_refused)
 	ck_assert_ptr_nonnull(spaces);
 	memset(spaces, ' ', n);
 	ck_assert_ptr_null(config_parse("r.yaml", spaces, n, NULL, &errors));
-	ck_assert_str_eq(
-	    strbuf_cstr(&errors), "r.yaml:1:1: too large, expected at most 4 MiB\n");
+	ck_assert_str_eq(strbuf_cstr(&errors),
+	    "r.yaml:1:1: too large, expected at most 4 MiB\n");
 	free(spaces);
 	strbuf_fini(&errors);
 }

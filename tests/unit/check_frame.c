@@ -71,8 +71,8 @@ scan_to(struct frame_scanner *s, const uint8_t *bytes, size_t end, struct trace 
 		ck_assert_uint_le(used, n);
 		t->consumed += used;
 		if (event == FRAME_CONTROL) {
-			ck_assert_uint_eq(
-			    used, (size_t)control.header_len + control.payload_len);
+			ck_assert_uint_eq(used,
+			    (size_t)control.header_len + control.payload_len);
 			t->control = control;
 			note(t, event, control.opcode);
 		} else if (event != FRAME_MORE) {
@@ -190,8 +190,8 @@ START_TEST(what_lies_before_a_control_frame_is_consumed_first)
 	enum reason why;
 
 	frame_scanner_init(&s, false, false);
-	ck_assert_uint_eq(
-	    frame_scan(&s, bytes, sizeof(bytes), &event, &control, &why), 3);
+	ck_assert_uint_eq(frame_scan(&s, bytes, sizeof(bytes), &event, &control, &why),
+	    3);
 	ck_assert_int_eq(event, FRAME_MORE);
 	ck_assert_uint_eq(frame_scan(&s, bytes + 3, 2, &event, &control, &why), 2);
 	ck_assert_int_eq(event, FRAME_CONTROL);
@@ -236,8 +236,8 @@ START_TEST(reserved_bits_need_an_extension_and_a_first_frame)
 	ck_assert_int_eq(verdict("a1 00"), REASON_FRAME_RESERVED);
 	ck_assert_int_eq(verdict("91 00"), REASON_FRAME_RESERVED);
 	ck_assert_int_eq(scan_with("c1 00 41 00 80 00", false, true).n, 2);
-	ck_assert_int_eq(
-	    scan_with("41 00 c0 00", false, true).why, REASON_FRAME_RESERVED);
+	ck_assert_int_eq(scan_with("41 00 c0 00", false, true).why,
+	    REASON_FRAME_RESERVED);
 	ck_assert_int_eq(scan_with("c9 00", false, true).why, REASON_FRAME_RESERVED);
 	ck_assert_int_eq(scan_with("e1 00", false, true).why, REASON_FRAME_RESERVED);
 }
@@ -308,8 +308,9 @@ START_TEST(close_tells_its_code)
 	ck_assert_uint_eq(scan("88 00").control.close_code, CLOSE_NO_STATUS);
 	ck_assert_uint_eq(scan("88 02 03e8").control.close_code, 1000);
 	ck_assert_uint_eq(scan("88 05 0fa0 e282ac").control.close_code, 4000);
-	ck_assert_uint_eq(
-	    scan_with("88 82 01020304 02ea", true, false).control.close_code, 1000);
+	ck_assert_uint_eq(scan_with("88 82 01020304 02ea", true, false)
+			      .control.close_code,
+	    1000);
 }
 END_TEST
 

@@ -28,8 +28,8 @@ check_request(const char *method, const char *lines)
 
 	snprintf(text, sizeof(text),
 	    "%s / HTTP/1.1\r\nHost: a\r\n" UPGRADE_LINES "%s\r\n", method, lines);
-	ck_assert_int_eq(
-	    head_parse(text, strlen(text), &head, &used, &why), PARSE_DONE);
+	ck_assert_int_eq(head_parse(text, strlen(text), &head, &used, &why),
+	    PARSE_DONE);
 	ck_assert(head.upgrade);
 	return handshake_check(&head);
 }
@@ -37,8 +37,8 @@ check_request(const char *method, const char *lines)
 START_TEST(a_good_request_may_pass)
 {
 	ck_assert_int_eq(check_request("GET", KEY_LINE VERSION_LINE), REASON_NONE);
-	ck_assert_int_eq(
-	    check_request("GET", KEY_LINE VERSION_LINE "Content-Length: 0\r\n"),
+	ck_assert_int_eq(check_request("GET",
+			     KEY_LINE VERSION_LINE "Content-Length: 0\r\n"),
 	    REASON_NONE);
 }
 END_TEST
@@ -48,8 +48,8 @@ START_TEST(another_version_is_answered_as_such)
 	ck_assert_int_eq(check_request("GET", KEY_LINE), REASON_UPGRADE_VERSION);
 	ck_assert_int_eq(check_request("GET", KEY_LINE "Sec-WebSocket-Version: 8\r\n"),
 	    REASON_UPGRADE_VERSION);
-	ck_assert_int_eq(
-	    check_request("GET", KEY_LINE "Sec-WebSocket-Version: 13, 8\r\n"),
+	ck_assert_int_eq(check_request("GET",
+			     KEY_LINE "Sec-WebSocket-Version: 13, 8\r\n"),
 	    REASON_UPGRADE_VERSION);
 }
 END_TEST
@@ -73,8 +73,8 @@ END_TEST
 
 START_TEST(only_get_opens_a_socket)
 {
-	ck_assert_int_eq(
-	    check_request("POST", KEY_LINE VERSION_LINE), REASON_UPGRADE_BAD);
+	ck_assert_int_eq(check_request("POST", KEY_LINE VERSION_LINE),
+	    REASON_UPGRADE_BAD);
 }
 END_TEST
 
@@ -106,8 +106,8 @@ answer(const char *text, const char *protocols, const char *extensions)
 	static struct response r;
 	size_t used;
 
-	ck_assert_int_eq(
-	    response_parse(text, strlen(text), METHOD_GET, &r, &used), PARSE_DONE);
+	ck_assert_int_eq(response_parse(text, strlen(text), METHOD_GET, &r, &used),
+	    PARSE_DONE);
 	return handshake_answer_ok(&r, STR(KEY), str_of(protocols), str_of(extensions));
 }
 
@@ -128,8 +128,8 @@ START_TEST(a_right_answer_is_taken)
 }
 END_TEST
 
-static const char *const bad_answers[] = {
-    "HTTP/1.1 200 OK\r\n" UPGRADE_LINES ACCEPT_LINE "\r\n",
+static const char *const bad_answers[] = {"HTTP/1.1 200 OK\r\n" UPGRADE_LINES
+					      ACCEPT_LINE "\r\n",
     "HTTP/1.0 101 x\r\n" UPGRADE_LINES ACCEPT_LINE "\r\n",
     SWITCHING "Connection: upgrade\r\n" ACCEPT_LINE "\r\n",
     SWITCHING "Upgrade: websocket\r\n" ACCEPT_LINE "\r\n",

@@ -195,10 +195,10 @@ static const struct {
 
 START_TEST(what_the_rfc_forbids_is_refused_with_its_reason)
 {
-	ck_assert_msg(
-	    feed(bad_heads[_i].text) == PARSE_BAD, "taken: %s", bad_heads[_i].text);
-	ck_assert_msg(
-	    why == bad_heads[_i].why, "%s: %s", reason_label(why), bad_heads[_i].text);
+	ck_assert_msg(feed(bad_heads[_i].text) == PARSE_BAD, "taken: %s",
+	    bad_heads[_i].text);
+	ck_assert_msg(why == bad_heads[_i].why, "%s: %s", reason_label(why),
+	    bad_heads[_i].text);
 }
 END_TEST
 
@@ -224,8 +224,8 @@ START_TEST(a_malformed_host_is_refused)
 {
 	char text[128];
 
-	snprintf(
-	    text, sizeof(text), "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", bad_hosts[_i]);
+	snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: %s\r\n\r\n",
+	    bad_hosts[_i]);
 	ck_assert_msg(feed(text) == PARSE_BAD, "taken: %s", bad_hosts[_i]);
 	ck_assert_int_eq(why, REASON_BAD_HOST);
 }
@@ -251,19 +251,19 @@ END_TEST
 
 START_TEST(an_absolute_target_is_cut_down_and_names_the_host)
 {
-	ck_assert_int_eq(
-	    feed("GET HTTP://b.example:81/x?y HTTP/1.1\r\n" HOST "\r\n"), PARSE_DONE);
+	ck_assert_int_eq(feed("GET HTTP://b.example:81/x?y HTTP/1.1\r\n" HOST "\r\n"),
+	    PARSE_DONE);
 	ck_assert(is(head.target, "/x?y"));
 	ck_assert(is(head.path, "/x"));
 	ck_assert(is(head.query, "y"));
 	ck_assert(is(head.authority, "b.example:81"));
 	ck_assert(is(head.host, "b.example"));
-	ck_assert_int_eq(
-	    feed("GET https://b.example HTTP/1.1\r\n" HOST "\r\n"), PARSE_DONE);
+	ck_assert_int_eq(feed("GET https://b.example HTTP/1.1\r\n" HOST "\r\n"),
+	    PARSE_DONE);
 	ck_assert(is(head.target, "/"));
 	ck_assert(is(head.path, "/"));
-	ck_assert_int_eq(
-	    feed("OPTIONS http://b.example HTTP/1.1\r\n" HOST "\r\n"), PARSE_DONE);
+	ck_assert_int_eq(feed("OPTIONS http://b.example HTTP/1.1\r\n" HOST "\r\n"),
+	    PARSE_DONE);
 	ck_assert(is(head.target, "*"));
 }
 END_TEST
@@ -278,8 +278,8 @@ END_TEST
 
 START_TEST(odd_bytes_that_clients_send_in_targets_pass)
 {
-	ck_assert_int_eq(
-	    feed("GET /<\"{}|\\^`[]>?a=[%zz]? HTTP/1.1\r\n" HOST "\r\n"), PARSE_DONE);
+	ck_assert_int_eq(feed("GET /<\"{}|\\^`[]>?a=[%zz]? HTTP/1.1\r\n" HOST "\r\n"),
+	    PARSE_DONE);
 	ck_assert(is(head.path, "/<\"{}|\\^`[]>"));
 	ck_assert(is(head.query, "a=[%zz]?"));
 	ck_assert_int_eq(feed("GET /? HTTP/1.1\r\n" HOST "\r\n"), PARSE_DONE);
@@ -321,8 +321,8 @@ START_TEST(the_body_is_announced_by_length_or_chunked)
 	ck_assert_int_eq(feed(GET("Content-Length: 0\r\n")), PARSE_DONE);
 	ck_assert_int_eq(head.body, BODY_LENGTH);
 	ck_assert_uint_eq(head.length, 0);
-	ck_assert_int_eq(
-	    feed(GET("Content-Length: 18446744073709551615\r\n")), PARSE_DONE);
+	ck_assert_int_eq(feed(GET("Content-Length: 18446744073709551615\r\n")),
+	    PARSE_DONE);
 	ck_assert(head.length == UINT64_MAX);
 	ck_assert_int_eq(feed(GET("Transfer-Encoding: Chunked\r\n")), PARSE_DONE);
 	ck_assert_int_eq(head.body, BODY_CHUNKED);
@@ -333,17 +333,17 @@ START_TEST(keep_alive_follows_version_and_connection)
 {
 	ck_assert_int_eq(feed(GET("Connection: foo, Close\r\n")), PARSE_DONE);
 	ck_assert(!head.keep_alive);
-	ck_assert_int_eq(
-	    feed(GET("Connection: foo\r\nConnection: close\r\n")), PARSE_DONE);
+	ck_assert_int_eq(feed(GET("Connection: foo\r\nConnection: close\r\n")),
+	    PARSE_DONE);
 	ck_assert(!head.keep_alive);
 	ck_assert_int_eq(feed("GET / HTTP/1.0\r\n\r\n"), PARSE_DONE);
 	ck_assert(!head.keep_alive && head.minor == 0);
 	ck_assert_ptr_null(head.authority.p);
-	ck_assert_int_eq(
-	    feed("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"), PARSE_DONE);
+	ck_assert_int_eq(feed("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"),
+	    PARSE_DONE);
 	ck_assert(head.keep_alive);
-	ck_assert_int_eq(
-	    feed("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n"),
+	ck_assert_int_eq(feed(
+			     "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n"),
 	    PARSE_DONE);
 	ck_assert(!head.keep_alive);
 }
@@ -381,27 +381,27 @@ START_TEST(expect_continue_counts_on_1_1_only)
 {
 	ck_assert_int_eq(feed(GET("Expect: 100-Continue\r\n")), PARSE_DONE);
 	ck_assert(head.expect_continue);
-	ck_assert_int_eq(
-	    feed("GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n"), PARSE_DONE);
+	ck_assert_int_eq(feed("GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n"),
+	    PARSE_DONE);
 	ck_assert(!head.expect_continue);
 }
 END_TEST
 
 START_TEST(an_upgrade_needs_both_headers_and_1_1)
 {
-	ck_assert_int_eq(
-	    feed(GET("Upgrade: h2c, WebSocket\r\nConnection: keep-alive, Upgrade\r\n")),
+	ck_assert_int_eq(feed(GET("Upgrade: h2c, WebSocket\r\nConnection: keep-alive, "
+				  "Upgrade\r\n")),
 	    PARSE_DONE);
 	ck_assert(head.upgrade);
 	ck_assert_int_eq(feed(GET("Upgrade: websocket\r\n")), PARSE_DONE);
 	ck_assert(!head.upgrade);
 	ck_assert_int_eq(feed(GET("Connection: upgrade\r\n")), PARSE_DONE);
 	ck_assert(!head.upgrade);
-	ck_assert_int_eq(
-	    feed(GET("Upgrade: websockets\r\nConnection: upgrade\r\n")), PARSE_DONE);
+	ck_assert_int_eq(feed(GET("Upgrade: websockets\r\nConnection: upgrade\r\n")),
+	    PARSE_DONE);
 	ck_assert(!head.upgrade);
-	ck_assert_int_eq(
-	    feed("GET / HTTP/1.0\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"),
+	ck_assert_int_eq(feed("GET / HTTP/1.0\r\nUpgrade: websocket\r\nConnection: "
+			      "upgrade\r\n\r\n"),
 	    PARSE_DONE);
 	ck_assert(!head.upgrade);
 }
@@ -424,18 +424,18 @@ START_TEST(the_head_may_be_so_large_and_no_larger)
 {
 	char *text = head_of_size(HEAD_MAX_BYTES);
 
-	ck_assert_int_eq(
-	    head_parse(text, HEAD_MAX_BYTES, &head, &used, &why), PARSE_DONE);
+	ck_assert_int_eq(head_parse(text, HEAD_MAX_BYTES, &head, &used, &why),
+	    PARSE_DONE);
 	ck_assert_uint_eq(used, HEAD_MAX_BYTES);
 	free(text);
 	text = head_of_size(HEAD_MAX_BYTES + 1);
-	ck_assert_int_eq(
-	    head_parse(text, HEAD_MAX_BYTES - 1, &head, &used, &why), PARSE_MORE);
-	ck_assert_int_eq(
-	    head_parse(text, HEAD_MAX_BYTES, &head, &used, &why), PARSE_BAD);
+	ck_assert_int_eq(head_parse(text, HEAD_MAX_BYTES - 1, &head, &used, &why),
+	    PARSE_MORE);
+	ck_assert_int_eq(head_parse(text, HEAD_MAX_BYTES, &head, &used, &why),
+	    PARSE_BAD);
 	ck_assert_int_eq(why, REASON_HEAD_TOO_LARGE);
-	ck_assert_int_eq(
-	    head_parse(text, HEAD_MAX_BYTES + 1, &head, &used, &why), PARSE_BAD);
+	ck_assert_int_eq(head_parse(text, HEAD_MAX_BYTES + 1, &head, &used, &why),
+	    PARSE_BAD);
 	ck_assert_int_eq(why, REASON_HEAD_TOO_LARGE);
 	free(text);
 }
@@ -547,8 +547,8 @@ suite_head(void)
 	tcase_add_loop_test(t, what_the_rfc_forbids_is_refused_with_its_reason, 0,
 	    sizeof(bad_heads) / sizeof(*bad_heads));
 	tcase_add_test(t, a_nul_is_refused_everywhere);
-	tcase_add_loop_test(
-	    t, a_malformed_host_is_refused, 0, sizeof(bad_hosts) / sizeof(*bad_hosts));
+	tcase_add_loop_test(t, a_malformed_host_is_refused, 0,
+	    sizeof(bad_hosts) / sizeof(*bad_hosts));
 	tcase_add_loop_test(t, a_host_is_cut_from_its_port, 0,
 	    sizeof(good_hosts) / sizeof(*good_hosts));
 	tcase_add_test(t, an_absolute_target_is_cut_down_and_names_the_host);

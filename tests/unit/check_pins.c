@@ -22,8 +22,9 @@ backends_new(void)
 {
 	for (int i = 0; i < BACKENDS; i++) {
 		char name[16], address[32];
-		struct config_backend conf = {
-		    .name = name, .address = address, .weight = 1};
+		struct config_backend conf = {.name = name,
+		    .address = address,
+		    .weight = 1};
 
 		snprintf(name, sizeof(name), "b%d", i);
 		snprintf(address, sizeof(address), "127.0.0.1:%d", 9000 + i);
@@ -553,8 +554,8 @@ struct crowd {
 };
 
 static void
-crowd_open_or_close(
-    struct crowd *c, struct hash128 key, struct backend *on, uint64_t at_ms)
+crowd_open_or_close(struct crowd *c, struct hash128 key, struct backend *on,
+    uint64_t at_ms)
 {
 	bool follower = random_below(&c->dice, 3) == 0;
 	unsigned i;
@@ -580,8 +581,8 @@ crowd_exchange(struct crowd *c, struct hash128 key, struct backend *on, uint64_t
 	bool held;
 	const struct backend *expected =
 	    random_below(&c->dice, 2) ? b[random_below(&c->dice, BACKENDS)] : NULL;
-	struct backend *winner = pins_bind(
-	    pins, key, on, expected, at_ms, random_below(&c->dice, 10) == 0, &held);
+	struct backend *winner = pins_bind(pins, key, on, expected, at_ms,
+	    random_below(&c->dice, 10) == 0, &held);
 
 	if (held)
 		pins_exchange_end(pins, key, at_ms, 20);
@@ -597,26 +598,19 @@ crowd_step(struct crowd *c, uint64_t at_ms)
 	struct pin pin;
 
 	switch (random_below(&c->dice, 8)) {
-	case 0:
-		pins_move(pins, key, from, to, at_ms, 50);
-		break;
-	case 1:
-		crowd_exchange(c, key, to, at_ms);
-		break;
+	case 0: pins_move(pins, key, from, to, at_ms, 50); break;
+	case 1: crowd_exchange(c, key, to, at_ms); break;
 	case 2:
 		if (pins_lookup(pins, key, at_ms, &pin))
 			backend_put(pin.backend);
 		break;
-	case 3:
-		pins_follow(pins, key, key_of(random_below(&c->dice, KEYS)));
-		break;
+	case 3: pins_follow(pins, key, key_of(random_below(&c->dice, KEYS))); break;
 	case 4:
 		if (random_below(&c->dice, 50) == 0)
 			pins_sweep(pins, at_ms);
 		pins_collect(pins, from, at_ms, random_below(&c->dice, 2), 0, keys, 8);
 		break;
-	default:
-		crowd_open_or_close(c, key, to, at_ms);
+	default: crowd_open_or_close(c, key, to, at_ms);
 	}
 }
 
@@ -670,8 +664,8 @@ locks(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, an_exchange_holds_and_then_locks_for_fifteen_seconds);
 	tcase_add_test(t, each_exchange_starts_the_http_lock_anew);
-	tcase_add_test(
-	    t, a_session_locks_for_five_minutes_and_holds_as_long_as_it_is_open);
+	tcase_add_test(t,
+	    a_session_locks_for_five_minutes_and_holds_as_long_as_it_is_open);
 	tcase_add_test(t, a_clean_end_falls_back_to_an_http_lock);
 	tcase_add_test(t, an_abnormal_end_leaves_the_rest_of_the_window);
 	tcase_add_test(t, what_another_thread_bound_wins);

@@ -111,8 +111,8 @@ sessions(const char *name)
 static struct client_key
 key_of(unsigned i)
 {
-	return (struct client_key){
-	    .found = true, .hash = hash_table_key(up->id, &i, sizeof(i))};
+	return (struct client_key){.found = true,
+	    .hash = hash_table_key(up->id, &i, sizeof(i))};
 }
 
 static bool
@@ -388,8 +388,8 @@ END_TEST
 START_TEST(targets_are_not_overfilled)
 {
 	const struct row before[] = {{"b0", 1, "up"}, {"b1", 1, "up"}, {"b2", 1, "up"}};
-	const struct row after[] = {
-	    {"b0", 1, "drain"}, {"b1", 1, "up"}, {"b2", 1, "up"}};
+	const struct row after[] = {{"b0", 1, "drain"}, {"b1", 1, "up"},
+	    {"b2", 1, "up"}};
 
 	configure("rate: 100", "    limits: {max_sessions: 40}\n", before, 3);
 	open_many(0, 90);
@@ -427,12 +427,12 @@ START_TEST(mode_off_moves_nobody)
 	CONFIGURE("mode: \"off\"", {"b0", 1, "up"}, {"b1", 1, "up"});
 	open_many(0, 100);
 	run(2000);
-	CONFIGURE(
-	    "mode: \"off\"", {"b0", 1, "drain"}, {"b1", 1, "up"}, {"b2", 1, "up"});
+	CONFIGURE("mode: \"off\"", {"b0", 1, "drain"}, {"b1", 1, "up"},
+	    {"b2", 1, "up"});
 	ck_assert_uint_eq(run(2 * WEBSOCKET), 0);
 	/* and when it is switched on, what is overdue is done */
-	CONFIGURE(
-	    "mode: reconnect", {"b0", 1, "drain"}, {"b1", 1, "up"}, {"b2", 1, "up"});
+	CONFIGURE("mode: reconnect", {"b0", 1, "drain"}, {"b1", 1, "up"},
+	    {"b2", 1, "up"});
 	run(2000);
 	ck_assert_uint_eq(sessions("b0"), 0);
 }
@@ -569,8 +569,8 @@ END_TEST
 
 START_TEST(without_locks_a_converged_system_stands_still_too)
 {
-	const struct row rows[] = {
-	    {"b0", 5, "up"}, {"b1", 3, "up"}, {"b2", 2, "up"}, {"b3", 1, "up"}};
+	const struct row rows[] = {{"b0", 5, "up"}, {"b1", 3, "up"}, {"b2", 2, "up"},
+	    {"b3", 1, "up"}};
 
 	configure("rate: 1000, threshold: 0%", "    pin: {websocket: 0s}\n", rows, 2);
 	for (unsigned i = 0; i < 300; i++) {
@@ -741,8 +741,8 @@ START_TEST(an_hour_of_trouble_breaks_no_rule)
 	run(2 * WEBSOCKET);
 	ck_assert_uint_gt(live_sessions(), 100);
 	ck_assert_uint_eq(sessions("b2"), 0);
-	ck_assert_uint_eq(
-	    sessions("b0") + sessions("b1") + sessions("b3"), live_sessions());
+	ck_assert_uint_eq(sessions("b0") + sessions("b1") + sessions("b3"),
+	    live_sessions());
 	ck_assert_uint_eq(run(4 * WEBSOCKET), 0);
 }
 END_TEST

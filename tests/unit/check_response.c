@@ -61,8 +61,8 @@ START_TEST(a_reason_may_be_anything_or_nothing)
 	ck_assert_int_eq(feed("HTTP/1.1 999\r\n\r\n", METHOD_GET), PARSE_DONE);
 	ck_assert_uint_eq(r.status, 999);
 	ck_assert_uint_eq(r.reason.n, 0);
-	ck_assert_int_eq(
-	    feed("HTTP/1.0 200 N\xc3\xb6\t o\r\n\r\n", METHOD_GET), PARSE_DONE);
+	ck_assert_int_eq(feed("HTTP/1.0 200 N\xc3\xb6\t o\r\n\r\n", METHOD_GET),
+	    PARSE_DONE);
 	ck_assert(str_eq(r.reason, STR("N\xc3\xb6\t o")));
 }
 END_TEST
@@ -105,20 +105,20 @@ START_TEST(no_body_follows_head_and_bodiless_codes)
 {
 	ck_assert_int_eq(feed(OK("Content-Length: 5\r\n"), METHOD_HEAD), PARSE_DONE);
 	ck_assert(r.body == BODY_NONE && r.keep_alive);
-	ck_assert_int_eq(
-	    feed(OK("Transfer-Encoding: chunked\r\n"), METHOD_HEAD), PARSE_DONE);
+	ck_assert_int_eq(feed(OK("Transfer-Encoding: chunked\r\n"), METHOD_HEAD),
+	    PARSE_DONE);
 	ck_assert(r.body == BODY_NONE && r.keep_alive);
 	ck_assert_int_eq(feed(OK(""), METHOD_HEAD), PARSE_DONE);
 	ck_assert(r.body == BODY_NONE && r.keep_alive);
-	ck_assert_int_eq(
-	    feed("HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n", METHOD_GET),
+	ck_assert_int_eq(feed("HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n",
+			     METHOD_GET),
 	    PARSE_DONE);
 	ck_assert(r.body == BODY_NONE && r.keep_alive && r.length == 0);
-	ck_assert_int_eq(
-	    feed("HTTP/1.1 100 Continue\r\n\r\n", METHOD_POST), PARSE_DONE);
+	ck_assert_int_eq(feed("HTTP/1.1 100 Continue\r\n\r\n", METHOD_POST),
+	    PARSE_DONE);
 	ck_assert(r.body == BODY_NONE && r.keep_alive);
-	ck_assert_int_eq(
-	    feed("HTTP/1.1 204 x\r\nContent-Length: 0\r\n\r\n", METHOD_GET),
+	ck_assert_int_eq(feed("HTTP/1.1 204 x\r\nContent-Length: 0\r\n\r\n",
+			     METHOD_GET),
 	    PARSE_DONE);
 	ck_assert(r.body == BODY_NONE && r.keep_alive);
 }
@@ -126,16 +126,16 @@ END_TEST
 
 START_TEST(a_bodiless_code_that_announces_a_body_ends_the_connection)
 {
-	ck_assert_int_eq(
-	    feed("HTTP/1.1 204 x\r\nContent-Length: 5\r\n\r\n", METHOD_GET),
+	ck_assert_int_eq(feed("HTTP/1.1 204 x\r\nContent-Length: 5\r\n\r\n",
+			     METHOD_GET),
 	    PARSE_DONE);
 	ck_assert(r.body == BODY_NONE && !r.keep_alive);
-	ck_assert_int_eq(
-	    feed("HTTP/1.1 103 x\r\nTransfer-Encoding: chunked\r\n\r\n", METHOD_GET),
+	ck_assert_int_eq(feed("HTTP/1.1 103 x\r\nTransfer-Encoding: chunked\r\n\r\n",
+			     METHOD_GET),
 	    PARSE_DONE);
 	ck_assert(r.body == BODY_NONE && !r.keep_alive);
-	ck_assert_int_eq(
-	    feed("HTTP/1.1 101 x\r\nUpgrade: websocket\r\n\r\n", METHOD_GET),
+	ck_assert_int_eq(feed("HTTP/1.1 101 x\r\nUpgrade: websocket\r\n\r\n",
+			     METHOD_GET),
 	    PARSE_DONE);
 	ck_assert(r.body == BODY_NONE && !r.keep_alive);
 }
@@ -145,8 +145,8 @@ START_TEST(the_body_ends_by_length_chunks_or_close)
 {
 	ck_assert_int_eq(feed(OK("Content-Length: 0\r\n"), METHOD_GET), PARSE_DONE);
 	ck_assert(r.body == BODY_LENGTH && r.length == 0 && r.keep_alive);
-	ck_assert_int_eq(
-	    feed(OK("Transfer-Encoding: chunked\r\n"), METHOD_GET), PARSE_DONE);
+	ck_assert_int_eq(feed(OK("Transfer-Encoding: chunked\r\n"), METHOD_GET),
+	    PARSE_DONE);
 	ck_assert(r.body == BODY_CHUNKED && r.keep_alive);
 	ck_assert_int_eq(feed(OK(""), METHOD_GET), PARSE_DONE);
 	ck_assert(r.body == BODY_UNTIL_CLOSE && !r.keep_alive);
@@ -155,12 +155,12 @@ END_TEST
 
 START_TEST(keep_alive_follows_version_and_connection)
 {
-	ck_assert_int_eq(
-	    feed(OK("Content-Length: 1\r\nConnection: close\r\n"), METHOD_GET),
+	ck_assert_int_eq(feed(OK("Content-Length: 1\r\nConnection: close\r\n"),
+			     METHOD_GET),
 	    PARSE_DONE);
 	ck_assert(!r.keep_alive);
-	ck_assert_int_eq(
-	    feed("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", METHOD_GET),
+	ck_assert_int_eq(feed("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n",
+			     METHOD_GET),
 	    PARSE_DONE);
 	ck_assert(!r.keep_alive);
 	ck_assert_int_eq(feed("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n"
@@ -173,8 +173,8 @@ END_TEST
 
 START_TEST(headers_named_by_connection_are_nominated)
 {
-	ck_assert_int_eq(
-	    feed(OK("X-Hop: 1\r\nX-Stay: 2\r\nConnection: x-hop\r\n"), METHOD_GET),
+	ck_assert_int_eq(feed(OK("X-Hop: 1\r\nX-Stay: 2\r\nConnection: x-hop\r\n"),
+			     METHOD_GET),
 	    PARSE_DONE);
 	ck_assert(r.headers[0].nominated);
 	ck_assert(!r.headers[1].nominated);
@@ -187,11 +187,11 @@ START_TEST(a_head_without_end_is_refused)
 
 	memset(text, 'x', HEAD_MAX_BYTES);
 	memcpy(text, "HTTP/1.1 200 ", 13);
-	ck_assert_int_eq(
-	    response_parse(text, HEAD_MAX_BYTES - 1, METHOD_GET, &r, &used),
+	ck_assert_int_eq(response_parse(text, HEAD_MAX_BYTES - 1, METHOD_GET, &r,
+			     &used),
 	    PARSE_MORE);
-	ck_assert_int_eq(
-	    response_parse(text, HEAD_MAX_BYTES, METHOD_GET, &r, &used), PARSE_BAD);
+	ck_assert_int_eq(response_parse(text, HEAD_MAX_BYTES, METHOD_GET, &r, &used),
+	    PARSE_BAD);
 	free(text);
 }
 END_TEST

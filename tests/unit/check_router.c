@@ -53,8 +53,8 @@ leads_to(const char *host, const char *path, const char *upstream)
 
 START_TEST(prefixes_end_at_segments)
 {
-	struct config_route routes[] = {
-	    ROUTE(NULL, "/api", "api"), ROUTE(NULL, "/chat/", "chat")};
+	struct config_route routes[] = {ROUTE(NULL, "/api", "api"),
+	    ROUTE(NULL, "/chat/", "chat")};
 
 	routes_are(routes, N(routes));
 	leads_to("h", "/api", "api");
@@ -108,8 +108,8 @@ END_TEST
 
 START_TEST(hosts_compare_without_case_port_and_last_dot)
 {
-	struct config_route routes[] = {
-	    ROUTE("Chat.Example.com", "/", "chat"), ROUTE("[::1]", "/", "six")};
+	struct config_route routes[] = {ROUTE("Chat.Example.com", "/", "chat"),
+	    ROUTE("[::1]", "/", "six")};
 
 	routes_are(routes, N(routes));
 	leads_to("chat.example.COM", "/", "chat");

@@ -348,17 +348,12 @@ any_operation(void)
 	unsigned i = random_below(&dice, TIMERS);
 
 	switch (random_below(&dice, 8)) {
-	case 0:
-		subject_clear(i);
-		break;
-	case 1:
-		subject_replace(i);
-		break;
+	case 0: subject_clear(i); break;
+	case 1: subject_replace(i); break;
 	case 2: /* what connections do: the same timeout, over and over */
 		subject_set(i, 60000);
 		break;
-	default:
-		subject_set(i, any_delay());
+	default: subject_set(i, any_delay());
 	}
 }
 
@@ -480,8 +475,8 @@ START_TEST(model_with_runs_when_asked_for)
 		}
 	}
 	ck_assert_uint_gt(fired, 1000);
-	ck_assert_msg(
-	    fired_on_time == fired, "%lu of %lu on time", fired_on_time, fired);
+	ck_assert_msg(fired_on_time == fired, "%lu of %lu on time", fired_on_time,
+	    fired);
 	model_stop();
 }
 END_TEST
