@@ -49,7 +49,9 @@ struct backend {
 
 	pthread_mutex_t addr_lock; /* leaf; guards addr */
 	struct addr addr;          /* family 0: not resolved yet */
-	atomic_bool resolved;      /* addr has a family */
+
+	bool complained; /* resolver.c only: it was said that there is no address */
+	atomic_bool resolved; /* addr has a family */
 };
 
 /* A new record with one reference, or NULL (no memory). A numeric address is resolved

@@ -78,9 +78,10 @@ resolve(struct backend *b)
 	error = getaddrinfo(name, NULL, &hints, &list);
 	if (error == 0)
 		take_over(b, list, port);
-	else if (!backend_addr(b, &addr))
+	else if (!b->complained && !backend_addr(b, &addr))
 		log_warn(TOPIC_BACKEND, "backend %s/%s has no address (%s)",
 		    b->upstream, b->name, gai_strerror(error));
+	b->complained = error != 0;
 	if (list)
 		freeaddrinfo(list);
 	return backend_addr(b, &addr);
