@@ -54,6 +54,7 @@ libroost_a_SOURCES += \
 libroost_a_SOURCES += \
 	src/net/listener.c src/net/listener.h \
 	src/net/queue.c src/net/queue.h \
+	src/net/socket.c src/net/socket.h \
 	src/net/stream.c src/net/stream.h
 
 # HTTP/1 messages: pure parsers

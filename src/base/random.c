@@ -11,24 +11,49 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
-void
-random_secret(void *p, size_t n)
-{
-	uint8_t *at = p;
+enum { POOL = 1024 };
 
+/* Bytes that nobody has had yet, so that a small wish costs no system call. */
+static _Thread_local struct {
+	uint8_t bytes[POOL];
+	size_t left;
+} pool;
+
+static void
+fill(uint8_t *at, size_t n)
+{
 	while (n) {
 		ssize_t got = getrandom(at, n, 0);
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
-			abort(); /* going on would mean identities that can be guessed
-				  */
+			abort(); /* going on would make identities guessable */
 		at += got;
 		n -= (size_t)got;
 	}
+}
+
+void
+random_secret(void *p, size_t n)
+{
+	uint8_t *at;
+
+	if (n > POOL) {
+		fill(p, n);
+		return;
+	}
+	if (n > pool.left) {
+		fill(pool.bytes, POOL);
+		pool.left = POOL;
+	}
+	at = pool.bytes + POOL - pool.left;
+	memcpy(p, at, n);
+	memset(at, 0, n); /* never twice */
+	pool.left -= n;
 }
 
 static inline uint64_t

@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Fills p with bytes nobody can guess (getrandom). Stops the program only when the
+/* Fills p with bytes nobody can guess (getrandom, many at a time, wiped once given).
+ * Not across a fork that both sides survive. Stops the program only when the
  * kernel has no such source. Any thread. */
 void random_secret(void *p, size_t n);
 

@@ -230,8 +230,7 @@ on_drained(struct conn *c)
 static void
 on_broken(struct conn *c)
 {
-	/* It takes no more of the request, but may have answered before: reading tells.
-	 */
+	/* it takes no more of the request, but may have answered: reading tells */
 	struct exchange *x = c->user;
 
 	x->body_blocked = true;

@@ -100,8 +100,7 @@ headers_write_request(struct strbuf *out, const struct head *head,
 	write_header(out, STR("Host"),
 	    head->authority.n ? head->authority : f->fallback_host);
 	write_passed(out, head->headers, head->n_headers, NOT_UP);
-	/* a length of 0 that the client said is worth saying: some servers ask for it
-	 */
+	/* a length of 0 that the client said is passed on: some servers ask for it */
 	if (has_body || head->first[HEADER_CONTENT_LENGTH] >= 0)
 		write_framing(out, has_body ? head->body : BODY_LENGTH, head->length);
 	if (head->upgrade)

@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "loop/io.h"
 #include "loop/loop.h"
+#include "net/socket.h"
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -61,7 +61,14 @@ bound_socket(const struct addr *addr, bool shared)
 int
 listener_bind(const struct addr *addr)
 {
-	return bound_socket(addr, true);
+	int fd = bound_socket(addr, true);
+
+	if (fd < 0)
+		return -1;
+	/* inherited by every connection: no system calls for it later */
+	socket_no_delay(fd);
+	socket_keep_alive(fd);
+	return fd;
 }
 
 bool
@@ -119,7 +126,6 @@ static void
 on_ready(struct io *io, unsigned what)
 {
 	struct listener *l = container_of(io, struct listener, io);
-	const int on = 1;
 
 	for (int i = 0; i < ACCEPTS_PER_TURN && io->fd >= 0; i++) {
 		struct addr peer = {0};
@@ -133,7 +139,6 @@ on_ready(struct io *io, unsigned what)
 				continue;
 			return;
 		}
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 		count_add(&io->loop->counters, COUNT_ACCEPTED, 1);
 		l->on_accept(l->arg, fd, &peer);
 	}

@@ -25,8 +25,7 @@ send_some(struct stream *s, const struct iovec *iov, int n)
 	    .msg_iovlen = (size_t)n};
 	ssize_t sent;
 
-	/* for one piece send is the cheaper call: the kernel has no header to copy in
-	 */
+	/* for one piece send is the cheaper call: there is no header to copy in */
 	do
 		sent = n == 1
 			   ? send(s->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)

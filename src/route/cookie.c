@@ -71,23 +71,14 @@ cookie_parse(struct str value, struct cookie *cookie_r)
 		   &cookie_r->tag);
 }
 
-/* An identity for every request of cookie-less load: the kernel is asked for many at a
- * time. What was used is wiped, so a later look at the memory tells nothing. */
 void
 cookie_new_id(char id[COOKIE_ID + 1])
 {
-	static _Thread_local uint64_t pool[64];
-	static _Thread_local unsigned left;
+	uint64_t halves[2];
 
-	if (left == 0) {
-		random_secret(pool, sizeof(pool));
-		left = sizeof(pool) / sizeof(pool[0]);
-	}
-	for (unsigned i = 0; i < 2; i++) {
-		left--;
-		number_write(id + i * DIGITS_64, DIGITS_64, pool[left]);
-		pool[left] = 0;
-	}
+	random_secret(halves, sizeof halves);
+	number_write(id, DIGITS_64, halves[0]);
+	number_write(id + DIGITS_64, DIGITS_64, halves[1]);
 	id[COOKIE_ID] = '\0';
 }
 

@@ -4,10 +4,10 @@
  */
 #include "upstream/conn.h"
 
+#include "net/socket.h"
 #include "upstream/backend.h"
 #include "upstream/pool.h"
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -117,7 +117,6 @@ on_connect(struct io *io, unsigned what)
 static int
 start_connecting(const struct addr *addr, enum reason *why_r)
 {
-	const int on = 1;
 	int fd =
 	    socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -126,7 +125,7 @@ start_connecting(const struct addr *addr, enum reason *why_r)
 							     : REASON_NO_DESCRIPTORS;
 		return -1;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	socket_no_delay(fd);
 	if (connect(fd, &addr->sa, addr_len(addr)) && errno != EINPROGRESS) {
 		*why_r = REASON_CONNECT_FAILED;
 		close(fd);

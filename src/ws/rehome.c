@@ -183,20 +183,35 @@ take_new_home(struct session *s, struct rehoming *m)
 	m->conn = NULL;
 }
 
+/* What no backend has accepted yet goes first. */
+static void
+send_unsent(struct session *s)
+{
+	struct queue q = s->unsent;
+
+	frame_scanner_init(&s->backend.queue_from, true, s->client.scan.compressed);
+	if (queue_size(&q) == 0)
+		return;
+	s->unsent = (struct queue){0};
+	if (stream_put(&s->backend.stream, queue_bytes(&q), queue_size(&q)) !=
+	    STREAM_BROKEN)
+		queue_clear(&q);
+	else
+		s->unsent = q; /* it is gone again already: for the one after it */
+}
+
 /* The new backend takes over. */
 static void
 switch_over(struct rehoming *m)
 {
 	struct session *s = m->session;
 	struct strbuf early = m->answer;
-	struct queue unsent = s->unsent;
 	struct backend *next = m->next;
 	enum move_why why = m->why;
 
 	log_done(m, clock_now_us());
 	m->answer = STRBUF_INIT;
 	m->next = NULL;
-	s->unsent = (struct queue){0};
 	s->tries = 0;
 	take_new_home(s, m);
 	s->moves++;
@@ -204,11 +219,7 @@ switch_over(struct rehoming *m)
 	if (s->state == SESSION_RECONNECTING)
 		session_set_state(s, SESSION_CONNECTED);
 	move_end(m);
-	frame_scanner_init(&s->backend.queue_from, true, s->client.scan.compressed);
-	if (queue_size(&unsent))
-		stream_put(&s->backend.stream, queue_bytes(&unsent),
-		    queue_size(&unsent));
-	queue_clear(&unsent);
+	send_unsent(s);
 	if (early.len)
 		half_take(&s->backend, (const uint8_t *)early.data, early.len);
 	strbuf_fini(&early);
@@ -644,8 +655,7 @@ rehome_after_loss(struct session *s)
 	const struct config_rehome *conf = &s->up->conf->rehome;
 	struct backend *to = NULL;
 
-	/* the pin first: wherever the client turns next, it is led to the new backend
-	 */
+	/* the pin first: wherever the client turns next, it is led to a new backend */
 	if (conf->mode != REHOME_OFF)
 		to = choose_rehome(s->registry->chooser, s->up, &s->claim, s->home,
 		    clock_now_ms());

@@ -399,8 +399,7 @@ session_keep_unsent(struct session *s, struct frame_scanner state, const uint8_t
 	if (from < n && queue_append(&s->unsent, data + from, n - from))
 		kept = count_messages(&s->client, data + from, n - from);
 	lost -= kept < lost ? kept : lost;
-	/* a message that began before and has not ended: nobody else can use its rest
-	 */
+	/* of a message that began before and has not ended nobody can use the rest */
 	if (from == n && !frame_between_messages(&s->client.scan)) {
 		s->client.skip = true;
 		lost++;

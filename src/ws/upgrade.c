@@ -8,13 +8,11 @@
 #include "base/strbuf.h"
 #include "http/door.h"
 #include "message/response.h"
-#include "net/stream.h"
+#include "net/socket.h"
 #include "upstream/backend.h"
 #include "upstream/conn.h"
 #include "ws/registry.h"
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 /* A handshake under way. Owner: the exchange, until it opens or drops it. */
 struct upgrade {
@@ -147,20 +145,13 @@ init_half(struct session *s, struct half *h, bool masked, bool compressed)
 	h->queue_from = h->scan;
 }
 
-/* A watch on the kernel's side: a peer that vanished without a word is noticed while
- * nothing is sent (keep-alive) and while something is (user timeout). */
+/* The kernel watches both sides as well. */
 static void
-watch_peer(const struct stream *s)
+watch_peers(const struct session *s)
 {
-	const int on = 1, idle_s = 60, interval_s = 15, probes = 4;
-	const unsigned timeout_ms = 60000;
-	int fd = s->io.fd;
-
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+	socket_give_up_soon(s->client.stream.io.fd);
+	socket_give_up_soon(s->backend.stream.io.fd);
+	socket_keep_alive(s->backend.stream.io.fd);
 }
 
 static struct session *
@@ -208,8 +199,7 @@ open_session(void *arg, struct opening *o)
 	stream_move(&s->client.stream, o->client, &half_ops);
 	conn_give_stream(o->conn, &s->backend.stream, &half_ops);
 	s->backend.stream.keep_whole = s->greeting != NULL;
-	watch_peer(&s->client.stream);
-	watch_peer(&s->backend.stream);
+	watch_peers(s);
 	if (!registry_add(r, s)) {
 		session_end(s, REASON_NO_MEMORY);
 		strbuf_fini(&rest);
