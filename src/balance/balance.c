@@ -9,13 +9,10 @@
 
 #include "balance/policies.h"
 
-static const struct {
-	const char *name;
-	size_t (*pick)(struct candidate *candidates, size_t n, bool all_zero,
-	    struct random *random);
-} policies[] = {
-    [BALANCE_LEAST_SESSIONS] = {"least-sessions", least_sessions_pick},
-    [BALANCE_ROUND_ROBIN] = {"round-robin", round_robin_pick},
+static size_t (*const policies[])(struct candidate *candidates, size_t n, bool all_zero,
+    struct random *random) = {
+    [BALANCE_LEAST_SESSIONS] = least_sessions_pick,
+    [BALANCE_ROUND_ROBIN] = round_robin_pick,
 };
 
 size_t
@@ -28,7 +25,7 @@ balance_pick(enum balance_policy policy, struct candidate *candidates, size_t n,
 		return 0;
 	for (size_t i = 0; i < n && all_zero; i++)
 		all_zero = candidates[i].weight == 0;
-	return policies[policy].pick(candidates, n, all_zero, random);
+	return policies[policy](candidates, n, all_zero, random);
 }
 
 bool
@@ -51,10 +48,4 @@ balance_surplus(unsigned load, unsigned weight, unsigned total_load,
 	if (!balance_is_over(load, weight, total_load, total_weight, percent))
 		return 0;
 	return (unsigned)((held - limit) / ((uint64_t)total_weight * 100));
-}
-
-const char *
-balance_name(enum balance_policy policy)
-{
-	return policies[policy].name;
 }

@@ -34,6 +34,4 @@ bool balance_is_over(unsigned load, unsigned weight, unsigned total_load,
 unsigned balance_surplus(unsigned load, unsigned weight, unsigned total_load,
     unsigned total_weight, unsigned percent);
 
-const char *balance_name(enum balance_policy policy);
-
 #endif

@@ -461,6 +461,9 @@ log_totals(const struct control *c)
 			strbuf_printf(&line, "%s%s %llu", line.len ? ", " : "",
 			    counter_name(which), (unsigned long long)sum);
 	}
+	if (log_dropped())
+		strbuf_printf(&line, "%slog_lines_dropped %llu", line.len ? ", " : "",
+		    (unsigned long long)log_dropped());
 	log_info(TOPIC_DAEMON, "totals: %s",
 	    line.len ? strbuf_cstr(&line) : "nothing done");
 	strbuf_fini(&line);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * counters.c - names and help of the counters, from counters.def.
+ * counters.c - names of the counters, from counters.def.
  */
 #include "loop/counters.h"
 
-static const struct {
-	const char *name, *help;
-} rows[] = {
-#define COUNTER(symbol, name, help) {name, help},
+static const char *const names[] = {
+#define COUNTER(symbol, name, help) name,
 #include "loop/counters.def"
 #undef COUNTER
 };
@@ -15,11 +13,5 @@ static const struct {
 const char *
 counter_name(enum counter which)
 {
-	return rows[which].name;
-}
-
-const char *
-counter_help(enum counter which)
-{
-	return rows[which].help;
+	return names[which];
 }

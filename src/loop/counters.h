@@ -38,6 +38,5 @@ count_get(const struct counters *c, enum counter which)
 }
 
 const char *counter_name(enum counter which);
-const char *counter_help(enum counter which);
 
 #endif

@@ -256,19 +256,3 @@ backend_load(const struct backend *b)
 	return atomic_load_explicit(&b->sessions, memory_order_relaxed) +
 	       atomic_load_explicit(&b->exchanges, memory_order_relaxed);
 }
-
-const char *
-backend_use_name(enum backend_use use)
-{
-	static const char *const names[] = {
-	    [BACKEND_USABLE] = "usable",
-	    [BACKEND_FULL] = "full",
-	    [BACKEND_FAILING] = "failing",
-	    [BACKEND_UNRESOLVED] = "unresolved",
-	    [BACKEND_DRAINING] = "draining",
-	    [BACKEND_OUT] = "down",
-	    [BACKEND_REMOVED] = "removed",
-	};
-
-	return names[use];
-}

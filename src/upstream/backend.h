@@ -93,6 +93,5 @@ bool backend_addr(struct backend *b, struct addr *addr_r); /* false: unresolved 
 void backend_set_addr(struct backend *b, const struct addr *addr);
 
 uint32_t backend_load(const struct backend *b); /* sessions + exchanges */
-const char *backend_use_name(enum backend_use use);
 
 #endif

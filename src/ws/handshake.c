@@ -9,7 +9,6 @@
  */
 #include "ws/handshake.h"
 
-#include "base/random.h"
 #include "base/strbuf.h"
 #include "message/head.h"
 #include "message/response.h"
@@ -83,15 +82,6 @@ handshake_accept(struct str key, char out[HANDSHAKE_ACCEPT + 1])
 	memcpy(text + n, GUID, sizeof(GUID) - 1);
 	SHA1(text, n + sizeof(GUID) - 1, digest);
 	EVP_EncodeBlock((unsigned char *)out, digest, sizeof(digest));
-}
-
-void
-handshake_new_key(char out[HANDSHAKE_KEY + 1])
-{
-	unsigned char bytes[KEY_BYTES];
-
-	random_secret(bytes, sizeof(bytes));
-	EVP_EncodeBlock((unsigned char *)out, bytes, sizeof(bytes));
 }
 
 /* Cuts s in two at the first separator outside quotes; *rest_r begins behind it and is

@@ -22,9 +22,6 @@ enum reason handshake_check(const struct head *head);
 /* Sec-WebSocket-Accept for a key; writes HANDSHAKE_ACCEPT bytes and a NUL. */
 void handshake_accept(struct str key, char out[HANDSHAKE_ACCEPT + 1]);
 
-/* A fresh Sec-WebSocket-Key; writes HANDSHAKE_KEY bytes and a NUL. */
-void handshake_new_key(char out[HANDSHAKE_KEY + 1]);
-
 /* Is this 101 the right answer to `key`: Upgrade, Connection, the accept value, at most
  * one subprotocol out of `offered_protocols` (Sec-WebSocket-Protocol of the request,
  * may be empty), no extension that was not offered? Where the request had several

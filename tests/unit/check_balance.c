@@ -170,13 +170,6 @@ START_TEST(surplus_is_what_lies_above_share_and_threshold)
 }
 END_TEST
 
-START_TEST(policies_have_their_names)
-{
-	ck_assert_str_eq(balance_name(BALANCE_LEAST_SESSIONS), "least-sessions");
-	ck_assert_str_eq(balance_name(BALANCE_ROUND_ROBIN), "round-robin");
-}
-END_TEST
-
 Suite *
 suite_balance(void)
 {
@@ -194,7 +187,6 @@ suite_balance(void)
 	tcase_add_test(t, over_means_beyond_the_share_by_more_than_the_slack);
 	tcase_add_test(t, small_loads_are_never_over);
 	tcase_add_test(t, surplus_is_what_lies_above_share_and_threshold);
-	tcase_add_test(t, policies_have_their_names);
 	suite_add_tcase(s, t);
 	return s;
 }

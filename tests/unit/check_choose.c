@@ -968,7 +968,6 @@ START_TEST(choices_have_names)
 {
 	ck_assert_str_eq(choose_by_name(CHOSE_WEBSOCKET_LOCK), "websocket_lock");
 	ck_assert_str_eq(choose_by_name(CHOSE_POLICY), "policy");
-	ck_assert_str_eq(backend_use_name(BACKEND_DRAINING), "draining");
 }
 END_TEST
 

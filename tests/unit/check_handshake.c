@@ -87,19 +87,6 @@ START_TEST(the_accept_value_is_the_one_of_the_rfc)
 }
 END_TEST
 
-START_TEST(new_keys_are_valid_and_fresh)
-{
-	char a[HANDSHAKE_KEY + 1], b[HANDSHAKE_KEY + 1], line[128];
-
-	handshake_new_key(a);
-	handshake_new_key(b);
-	ck_assert_uint_eq(strlen(a), HANDSHAKE_KEY);
-	ck_assert_str_ne(a, b);
-	snprintf(line, sizeof(line), "Sec-WebSocket-Key: %s\r\n" VERSION_LINE, a);
-	ck_assert_int_eq(check_request("GET", line), REASON_NONE);
-}
-END_TEST
-
 static bool
 answer(const char *text, const char *protocols, const char *extensions)
 {
@@ -231,7 +218,6 @@ suite_handshake(void)
 	    sizeof(bad_requests) / sizeof(*bad_requests));
 	tcase_add_test(t, only_get_opens_a_socket);
 	tcase_add_test(t, the_accept_value_is_the_one_of_the_rfc);
-	tcase_add_test(t, new_keys_are_valid_and_fresh);
 	tcase_add_test(t, a_right_answer_is_taken);
 	tcase_add_loop_test(t, wrong_answers_are_refused, 0,
 	    sizeof(bad_answers) / sizeof(*bad_answers));
