@@ -41,6 +41,14 @@ strbuf_reset(struct strbuf *sb)
 	sb->failed = false;
 }
 
+/* The first n bytes, at most len, have been dealt with: the rest moves up. */
+static inline void
+strbuf_drop(struct strbuf *sb, size_t n)
+{
+	memmove(sb->data, sb->data + n, sb->len - n);
+	sb->len -= n;
+}
+
 /* Room for n more bytes. False (and failed set) when there is none. */
 bool strbuf_reserve(struct strbuf *sb, size_t n);
 

@@ -216,10 +216,6 @@ catch_signals(struct control *c)
 
 /* ---- workers ---- */
 
-struct gone_message {
-	struct message message; /* first */
-};
-
 static void
 take_gone(struct message *message, void *to)
 {
@@ -235,13 +231,13 @@ static void
 on_worker_gone(void *arg)
 {
 	struct control *c = arg;
-	struct gone_message *m = malloc(sizeof *m);
+	struct message *m = malloc(sizeof *m);
 
 	if (!m)
 		_exit(EXIT_STOPPED); /* everything is closed; only the farewell is
 					missing */
-	m->message.deliver = take_gone;
-	loop_post(c->loop, &m->message);
+	m->deliver = take_gone;
+	loop_post(c->loop, m);
 }
 
 /* Binds one socket per listener for one worker into fds. The first worker settles what

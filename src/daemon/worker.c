@@ -39,7 +39,7 @@ struct worker {
 struct worker_message {
 	struct message message;    /* first */
 	struct snapshot *snapshot; /* of new snapshots: a reference */
-	struct backend *from, *to; /* of moves: references */
+	struct backend *to;        /* of moves: a reference */
 	struct hash128 key;
 	enum move_why why;
 	uint32_t delay_ms;
@@ -51,7 +51,6 @@ message_free(struct worker_message *m)
 {
 	if (m->snapshot)
 		snapshot_put(m->snapshot);
-	backend_put(m->from);
 	backend_put(m->to);
 	free(m);
 }
@@ -92,8 +91,7 @@ take_move(struct message *message, void *to)
 	struct worker *w = to;
 
 	if (w)
-		registry_rehome(&w->registry, m->key, m->from, m->to, m->why,
-		    m->delay_ms);
+		registry_rehome(&w->registry, m->key, m->to, m->why, m->delay_ms);
 	message_free(m);
 }
 
@@ -162,7 +160,6 @@ worker_rehome(struct worker *w, const struct move *move)
 	if (!m)
 		return;
 	m->key = move->key;
-	m->from = backend_get(move->from);
 	m->to = backend_get(move->to);
 	m->why = move->why;
 	m->delay_ms = move->delay_ms;

@@ -15,6 +15,7 @@
 #include "upstream/pool.h"
 #include <stdlib.h>
 #include <unistd.h>
+#include <utlist.h>
 
 enum {
 	PIPELINE_MAX = 16384, /* bytes of later requests that may wait */
@@ -38,12 +39,7 @@ leave_front(struct door *d)
 {
 	struct front *f = d->front;
 
-	if (d->prev)
-		d->prev->next = d->next;
-	else
-		f->doors = d->next;
-	if (d->next)
-		d->next->prev = d->prev;
+	DL_DELETE(f->doors, d);
 	f->n_doors--;
 	d->state = DOOR_CLOSED;
 	timer_clear(&d->timer);
@@ -72,6 +68,15 @@ door_leave(struct door *d)
 {
 	d->exchange = NULL;
 	leave_front(d);
+}
+
+bool
+door_send_out(struct door *d)
+{
+	const struct strbuf *out = &d->front->out;
+
+	return !out->failed &&
+	       stream_put(&d->stream, out->data, out->len) != STREAM_BROKEN;
 }
 
 /* ---- refusing and lingering ---- */
@@ -106,10 +111,10 @@ refuse(struct door *d, enum reason why)
 	    reason_text(why));
 	strbuf_reset(out);
 	reply_write(out, &reply);
-	if (out->failed || stream_put(&d->stream, out->data, out->len) == STREAM_BROKEN)
-		door_close(d, why);
-	else
+	if (door_send_out(d))
 		linger(d, true);
+	else
+		door_close(d, why);
 }
 
 static void
@@ -230,10 +235,8 @@ consume_waiting(struct door *d)
 	used = d->in.len ? door_consume(d, d->in.data, d->in.len) : 0;
 	if (d->state == DOOR_CLOSED || d->state == DOOR_LINGER)
 		return;
-	if (used) {
-		memmove(d->in.data, d->in.data + used, d->in.len - used);
-		d->in.len -= used;
-	}
+	if (used)
+		strbuf_drop(&d->in, used);
 	await_head(d);
 	settle(d);
 }
@@ -403,10 +406,7 @@ front_accept(void *front, int fd, const struct addr *peer)
 	d->peer = *peer;
 	addr_print(peer, false, d->peer_text);
 	d->header_ms = f->header_ms;
-	d->next = f->doors;
-	if (d->next)
-		d->next->prev = d;
-	f->doors = d;
+	DL_PREPEND(f->doors, d);
 	f->n_doors++;
 	if (f->header_ms)
 		loop_timer(f->loop, &d->timer, f->header_ms);

@@ -120,6 +120,10 @@ struct door {
 	char peer_text[ADDR_TEXT];
 };
 
+/* Sends the client what was built in front->out. False: memory is out, or the client
+ * is gone; the door is still to be closed. */
+bool door_send_out(struct door *d);
+
 /* The exchange takes more body now (its conn is ready, or drained). */
 void door_resume(struct door *d);
 

@@ -129,8 +129,7 @@ answer(struct exchange *x, enum reason why)
 
 	strbuf_reset(out);
 	reply_write(out, &reply);
-	if (out->failed ||
-	    stream_put(&x->door->stream, out->data, out->len) == STREAM_BROKEN) {
+	if (!door_send_out(x->door)) {
 		door_close(x->door, REASON_CLIENT_GONE);
 		return;
 	}
@@ -449,8 +448,7 @@ exchange_upgrade(struct exchange *x, const struct response *r, struct str rest)
 	answer.cookie = exchange_cookie(x, cookie);
 	strbuf_reset(&f->out);
 	headers_write_upgrade(&f->out, r, &answer);
-	if (f->out.failed ||
-	    stream_put(&d->stream, f->out.data, f->out.len) == STREAM_BROKEN) {
+	if (!door_send_out(d)) {
 		door_close(d, REASON_CLIENT_GONE);
 		return;
 	}

@@ -154,8 +154,7 @@ pass_interim(struct exchange *x, const struct response *r)
 		return true;
 	strbuf_reset(out);
 	headers_write_interim(out, r);
-	if (!out->failed &&
-	    stream_put(&x->door->stream, out->data, out->len) != STREAM_BROKEN)
+	if (door_send_out(x->door))
 		return true;
 	door_close(x->door, REASON_CLIENT_GONE);
 	return false;
@@ -264,8 +263,7 @@ exchange_read_response(struct exchange *x)
 	if (exchange_is_over(x))
 		return;
 	if (x->in.len) {
-		memmove(x->in.data, x->in.data + used, n - used);
-		x->in.len = n - used;
+		strbuf_drop(&x->in, used);
 	} else if (used < n) {
 		strbuf_append(&x->in, p + used, n - used);
 	}

@@ -42,7 +42,6 @@ struct backend {
 	_Atomic uint32_t sessions;  /* sessions whose pin points here (pins.c counts) */
 	_Atomic uint32_t exchanges; /* exchanges it works on */
 	_Atomic uint32_t opening;   /* of these, handshakes that hold a place */
-	_Atomic uint32_t links;     /* sessions with an open connection to it */
 
 	_Atomic uint32_t failures;         /* consecutive */
 	_Atomic uint64_t failing_until_ms; /* 0: not failing */

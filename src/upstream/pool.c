@@ -10,6 +10,7 @@
 #include "upstream/backend.h"
 #include "upstream/conn.h"
 #include <stdlib.h>
+#include <utlist.h>
 
 void
 pools_init(struct pools *pools, struct loop *loop)
@@ -57,13 +58,7 @@ pool_forget(struct conn *c)
 {
 	struct pool *pool = &c->pools->by_slot[c->backend->slot];
 
-	if (c->prev)
-		c->prev->next = c->next;
-	else
-		pool->idle = c->next;
-	if (c->next)
-		c->next->prev = c->prev;
-	c->next = c->prev = NULL;
+	DL_DELETE(pool->idle, c);
 	pool->n_idle--;
 }
 
@@ -112,11 +107,7 @@ pool_keep(struct conn *c, uint64_t idle_ms)
 	c->state = CONN_IDLE;
 	c->user = NULL;
 	c->ops = NULL;
-	c->prev = NULL;
-	c->next = pool->idle;
-	if (c->next)
-		c->next->prev = c;
-	pool->idle = c;
+	DL_PREPEND(pool->idle, c);
 	pool->n_idle++;
 	if (idle_ms)
 		loop_timer(c->pools->loop, &c->timer, idle_ms);

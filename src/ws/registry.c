@@ -16,6 +16,7 @@
 #define HASH_NONFATAL_OOM 1
 #define uthash_nonfatal_oom(element) ((element)->failed = true)
 #include <uthash.h>
+#include <utlist.h>
 
 /* The sessions of one client. Owner: the registry, while it has any. */
 struct group {
@@ -64,14 +65,8 @@ registry_add(struct registry *r, struct session *s)
 	if (!g)
 		return false;
 	s->group = g;
-	s->next_of_key = g->first;
-	if (g->first)
-		g->first->prev_of_key = s;
-	g->first = s;
-	s->next = r->sessions;
-	if (r->sessions)
-		r->sessions->prev = s;
-	r->sessions = s;
+	DL_PREPEND2(g->first, s, prev_of_key, next_of_key);
+	DL_PREPEND(r->sessions, s);
 	r->n_sessions++;
 	return true;
 }
@@ -81,12 +76,7 @@ leave_group(struct registry *r, struct session *s)
 {
 	struct group *g = s->group;
 
-	if (s->prev_of_key)
-		s->prev_of_key->next_of_key = s->next_of_key;
-	else
-		g->first = s->next_of_key;
-	if (s->next_of_key)
-		s->next_of_key->prev_of_key = s->prev_of_key;
+	DL_DELETE2(g->first, s, prev_of_key, next_of_key);
 	s->group = NULL;
 	if (g->first)
 		return;
@@ -100,12 +90,7 @@ registry_remove(struct registry *r, struct session *s)
 	if (!s->group)
 		return;
 	leave_group(r, s);
-	if (s->prev)
-		s->prev->next = s->next;
-	else
-		r->sessions = s->next;
-	if (s->next)
-		s->next->prev = s->prev;
+	DL_DELETE(r->sessions, s);
 	r->n_sessions--;
 }
 
@@ -134,8 +119,8 @@ registry_set_view(struct registry *r, struct view *view)
 }
 
 void
-registry_rehome(struct registry *r, struct hash128 key, struct backend *from,
-    struct backend *to, enum move_why why, uint32_t delay_ms)
+registry_rehome(struct registry *r, struct hash128 key, struct backend *to,
+    enum move_why why, uint32_t delay_ms)
 {
 	struct session *s, *next;
 

@@ -45,8 +45,8 @@ void registry_set_view(struct registry *r, struct view *view);
 
 /* Re-homes every session of the client that is not on `to` yet (re-homing mode as the
  * session's upstream says). The client's pin points to `to` already. */
-void registry_rehome(struct registry *r, struct hash128 key, struct backend *from,
-    struct backend *to, enum move_why why, uint32_t delay_ms);
+void registry_rehome(struct registry *r, struct hash128 key, struct backend *to,
+    enum move_why why, uint32_t delay_ms);
 
 /* Closes every session 1012, spread at random over spread_ms. */
 void registry_stop(struct registry *r, uint64_t spread_ms);

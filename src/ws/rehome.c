@@ -169,10 +169,8 @@ take_new_home(struct session *s, struct rehoming *m)
 	struct half *b = &s->backend;
 	bool compressed = b->scan.compressed;
 
-	atomic_fetch_sub(&s->home->links, 1);
 	backend_put(s->home);
 	s->home = backend_get(m->to);
-	atomic_fetch_add(&s->home->links, 1);
 	half_shut(b);
 	b->lost = b->close_sent = false;
 	b->close_code = 0;
@@ -410,8 +408,7 @@ take_answer(struct rehoming *m)
 		try_again(m, REASON_UPGRADE_ANSWER);
 		return;
 	}
-	memmove(m->answer.data, m->answer.data + used, m->answer.len - used);
-	m->answer.len -= used;
+	strbuf_drop(&m->answer, used);
 	agreed(m);
 }
 

@@ -110,7 +110,6 @@ session_end(struct session *s, enum reason why)
 	rehome_cancel(s);
 	timer_clear(&s->timer);
 	choose_session_closed(r->chooser, s->up, &s->claim, clean, clock_now_ms());
-	atomic_fetch_sub(&s->home->links, 1);
 	count_add(&r->loop->counters, COUNT_SESSIONS_ENDED, 1);
 	log_end(s, why);
 	half_shut(&s->client);
@@ -210,8 +209,8 @@ session_on_control(struct half *from, const struct frame_control *control)
 		return CONTROL_PASS;
 	from->close_code = control->close_code;
 	if (!half_is_client(from) && rehome_is_cut(s) && from->close_sent) {
-		from->close_code =
-		    0; /* it is the answer to ours; the session goes on */
+		/* it is the answer to ours; the session goes on */
+		from->close_code = 0;
 		from->lost = true;
 		return CONTROL_SWALLOW;
 	}

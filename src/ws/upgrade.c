@@ -45,17 +45,24 @@ make_id(char id[SESSION_ID + 1])
 	snprintf(id, SESSION_ID + 1, "%016llx", (unsigned long long)bits);
 }
 
+/* Several header lines are one list (RFC 6455, 9.1). */
+static void
+join_values(const struct head *head, enum header_id id, struct strbuf *out)
+{
+	for (unsigned i = 0; i < head->n_headers; i++) {
+		if (head->headers[i].id != id)
+			continue;
+		if (out->len)
+			strbuf_lit(out, ", ");
+		strbuf_str(out, head->headers[i].value);
+	}
+}
+
 static void
 write_offer(struct upgrade *u, const struct head *head, bool transparent,
     struct strbuf *request)
 {
-	/* several header lines are one list (RFC 6455, 9.1) */
-	for (unsigned i = 0; i < head->n_headers; i++)
-		if (head->headers[i].id == HEADER_SEC_WEBSOCKET_EXTENSIONS) {
-			if (u->extensions.len)
-				strbuf_lit(&u->extensions, ", ");
-			strbuf_str(&u->extensions, head->headers[i].value);
-		}
+	join_values(head, HEADER_SEC_WEBSOCKET_EXTENSIONS, &u->extensions);
 	if (u->extensions.len == 0)
 		return;
 	strbuf_lit(request, "Sec-WebSocket-Extensions: ");
@@ -79,12 +86,7 @@ begin(void *arg, const struct upstream *up, const struct head *head,
 		return NULL;
 	make_id(u->id);
 	memcpy(u->key, key.p, key.n < HANDSHAKE_KEY ? key.n : HANDSHAKE_KEY);
-	for (unsigned i = 0; i < head->n_headers; i++)
-		if (head->headers[i].id == HEADER_SEC_WEBSOCKET_PROTOCOL) {
-			if (u->protocols.len)
-				strbuf_lit(&u->protocols, ", ");
-			strbuf_str(&u->protocols, head->headers[i].value);
-		}
+	join_values(head, HEADER_SEC_WEBSOCKET_PROTOCOL, &u->protocols);
 	write_offer(u, head, transparent, request);
 	if (transparent)
 		strbuf_append(&u->request, request->data, request->len);
@@ -174,7 +176,6 @@ session_new(struct registry *r, struct opening *o)
 	session_arm(s);
 	init_half(s, &s->client, true, o->upgrade->compressed);
 	init_half(s, &s->backend, false, o->upgrade->compressed);
-	atomic_fetch_add(&s->home->links, 1);
 	count_add(&r->loop->counters, COUNT_SESSIONS, 1);
 	return s;
 }
