@@ -14,8 +14,10 @@ libroost_a_SOURCES += \
 	src/base/object.h \
 	src/base/random.c src/base/random.h \
 	src/base/reasons.c src/base/reasons.def src/base/reasons.h \
+	src/base/sink.c src/base/sink.h \
 	src/base/str.h \
-	src/base/strbuf.c src/base/strbuf.h
+	src/base/strbuf.c src/base/strbuf.h \
+	src/base/template.c src/base/template.h
 
 # one event base and what belongs to it
 libroost_a_SOURCES += \

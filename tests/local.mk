@@ -7,8 +7,8 @@ check_PROGRAMS += tests/unit/check
 TESTS += tests/unit/check
 endif
 
-tests_unit_check_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-tests_unit_check_LDADD = $(LDADD) $(CHECK_LIBS)
+tests_unit_check_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(BROTLI_DECODER_CFLAGS)
+tests_unit_check_LDADD = $(LDADD) $(CHECK_LIBS) $(BROTLI_DECODER_LIBS)
 tests_unit_check_SOURCES = \
 	tests/unit/main.c \
 	tests/unit/suites.def \
@@ -27,6 +27,8 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_planner.c \
 	tests/unit/check_response.c \
 	tests/unit/check_router.c \
+	tests/unit/check_sink.c \
+	tests/unit/check_template.c \
 	tests/unit/check_timer.c
 
 # One program per pure parser. Without --enable-fuzzer they replay their corpus.
@@ -59,7 +61,8 @@ tests_fuzz_fuzz_response_SOURCES = tests/fuzz/fuzz_response.c $(fuzz_driver)
 tests_fuzz_fuzz_response_LDFLAGS = $(FUZZER_LDFLAGS)
 
 TESTS += tests/fuzz/replay_corpora.sh
-EXTRA_DIST += tests/fuzz/replay_corpora.sh tests/fuzz/replay.c tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/replay_corpora.sh tests/fuzz/replay.c tests/fuzz/corpus \
+	tests/fuzz/config.dict
 
 TESTS += tests/docs/check_docs.sh
 EXTRA_DIST += tests/docs/check_docs.sh

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * addr.c - socket addresses of IPv4 and IPv6.
+ * addr.c - socket addresses of IPv4 and IPv6, ranges of them, paths of unix sockets.
  *
  * Strict on purpose: an address that is read in a way its writer did not mean would
  * send traffic to the wrong place, so nothing but the plain numeric forms is taken.
@@ -9,9 +9,11 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/un.h>
 
+/* Digits alone, without leading zeroes. */
 static bool
-port_parse(struct str s, uint16_t *port_r)
+number_parse(struct str s, unsigned max, unsigned *value_r)
 {
 	unsigned value = 0;
 
@@ -22,7 +24,18 @@ port_parse(struct str s, uint16_t *port_r)
 			return false;
 		value = value * 10 + (unsigned)(s.p[i] - '0');
 	}
-	if (value > UINT16_MAX)
+	if (value > max)
+		return false;
+	*value_r = value;
+	return true;
+}
+
+bool
+addr_parse_port(struct str s, uint16_t *port_r)
+{
+	unsigned value;
+
+	if (!number_parse(s, UINT16_MAX, &value))
 		return false;
 	*port_r = (uint16_t)value;
 	return true;
@@ -44,7 +57,8 @@ split_bracketed(struct str text, struct str *host_r, uint16_t *port_r)
 	if (!end || end == text.p + 1 || colon == stop || *colon != ':')
 		return false;
 	*host_r = (struct str){text.p + 1, (size_t)(end - text.p - 1)};
-	return port_parse((struct str){colon + 1, (size_t)(stop - colon - 1)}, port_r);
+	return addr_parse_port((struct str){colon + 1, (size_t)(stop - colon - 1)},
+	    port_r);
 }
 
 /* Exactly one colon: "::1:80" could be meant in more than one way. */
@@ -58,7 +72,7 @@ split_plain(struct str text, struct str *host_r, uint16_t *port_r)
 		return false;
 	*host_r = (struct str){text.p, (size_t)(colon - text.p)};
 	port = (struct str){colon + 1, text.n - host_r->n - 1};
-	return port_parse(port, port_r);
+	return addr_parse_port(port, port_r);
 }
 
 bool
@@ -112,7 +126,9 @@ addr_print(const struct addr *a, bool with_port, char buf[ADDR_TEXT])
 	char ip[INET6_ADDRSTRLEN];
 	const void *bytes = v6 ? (const void *)&a->in6.sin6_addr : &a->in4.sin_addr;
 
-	if (addr_len(a) == 0 || !inet_ntop(a->sa.sa_family, bytes, ip, sizeof(ip)))
+	if (a->sa.sa_family == AF_UNIX)
+		snprintf(buf, ADDR_TEXT, "unix");
+	else if (addr_len(a) == 0 || !inet_ntop(a->sa.sa_family, bytes, ip, sizeof(ip)))
 		snprintf(buf, ADDR_TEXT, "-");
 	else if (!with_port)
 		snprintf(buf, ADDR_TEXT, "%s", ip);
@@ -163,6 +179,101 @@ addr_eq(const struct addr *a, const struct addr *b)
 	if (a->sa.sa_family == AF_INET6)
 		return IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr) &&
 		       a->in6.sin6_scope_id == b->in6.sin6_scope_id;
+	return true;
+}
+
+/* As addr_bytes, but an IPv4-mapped address keeps its 16 bytes. */
+static struct str
+plain_bytes(const struct addr *a)
+{
+	if (a->sa.sa_family == AF_INET6)
+		return (struct str){(const char *)&a->in6.sin6_addr, 16};
+	return addr_bytes(a);
+}
+
+static bool
+is_zero_behind(struct str bytes, unsigned bits)
+{
+	for (unsigned i = bits; i < bytes.n * 8; i++)
+		if ((uint8_t)bytes.p[i / 8] & (0x80 >> i % 8))
+			return false;
+	return true;
+}
+
+bool
+addr_range_parse(struct str text, struct addr_range *range_r)
+{
+	const char *slash = text.n ? memchr(text.p, '/', text.n) : NULL;
+	size_t n = slash ? (size_t)(slash - text.p) : text.n;
+	struct addr_range range;
+	unsigned bits;
+
+	if (is_bracketed(text) || !addr_parse_ip((struct str){text.p, n}, &range.addr))
+		return false;
+	bits = (unsigned)plain_bytes(&range.addr).n * 8;
+	if (slash &&
+	    !number_parse((struct str){slash + 1, text.n - n - 1}, bits, &bits))
+		return false;
+	if (!is_zero_behind(plain_bytes(&range.addr), bits))
+		return false;
+	range.bits = (uint8_t)bits;
+	*range_r = range;
+	return true;
+}
+
+/* Do the first `bits` bits agree? */
+static bool
+same_bits(const char *a, const char *b, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	if (memcmp(a, b, whole))
+		return false;
+	return rest == 0 || (uint8_t)(a[whole] ^ b[whole]) >> (8 - rest) == 0;
+}
+
+bool
+addr_in_range(const struct addr *a, const struct addr_range *range)
+{
+	bool v4 = range->addr.sa.sa_family == AF_INET;
+	struct str ip = v4 ? addr_bytes(a) : plain_bytes(a);
+	struct str base = plain_bytes(&range->addr);
+
+	return base.n && ip.n == base.n && same_bits(ip.p, base.p, range->bits);
+}
+
+bool
+addr_unix_path(struct str text, struct str *path_r)
+{
+	const size_t prefix = sizeof "unix:" - 1;
+	const size_t max = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
+	struct str path;
+
+	if (text.n <= prefix || memcmp(text.p, "unix:", prefix))
+		return false;
+	path = (struct str){text.p + prefix, text.n - prefix};
+	if (path.p[0] != '/' || path.n > max || memchr(path.p, '\0', path.n))
+		return false;
+	*path_r = path;
+	return true;
+}
+
+bool
+addr_parse_ip(struct str text, struct addr *addr_r)
+{
+	struct addr a = {0};
+	bool bracketed = is_bracketed(text) && text.n > 2 && text.p[text.n - 1] == ']';
+	struct str host = bracketed ? (struct str){text.p + 1, text.n - 2} : text;
+
+	if (!host.n)
+		return false;
+	if (!bracketed && host_parse(AF_INET, host, &a.in4.sin_addr))
+		a.sa.sa_family = AF_INET;
+	else if (host_parse(AF_INET6, host, &a.in6.sin6_addr))
+		a.sa.sa_family = AF_INET6;
+	else
+		return false;
+	*addr_r = a;
 	return true;
 }
 
