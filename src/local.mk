@@ -55,6 +55,7 @@ libroost_a_SOURCES += \
 # sockets, before any HTTP
 libroost_a_SOURCES += \
 	src/net/listener.c src/net/listener.h \
+	src/net/proxy_protocol.c src/net/proxy_protocol.h \
 	src/net/queue.c src/net/queue.h \
 	src/net/socket.c src/net/socket.h \
 	src/net/stream.c src/net/stream.h
@@ -63,6 +64,7 @@ libroost_a_SOURCES += \
 libroost_a_SOURCES += \
 	src/message/chunk.c src/message/chunk.h \
 	src/message/fields.c src/message/fields.h \
+	src/message/forwarded.c src/message/forwarded.h \
 	src/message/head.c src/message/head.h \
 	src/message/response.c src/message/response.h \
 	src/message/scan.h

@@ -20,11 +20,13 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_client_key.c \
 	tests/unit/check_config.c \
 	tests/unit/check_cookie.c \
+	tests/unit/check_forwarded.c \
 	tests/unit/check_frame.c \
 	tests/unit/check_handshake.c \
 	tests/unit/check_head.c \
 	tests/unit/check_pins.c \
 	tests/unit/check_planner.c \
+	tests/unit/check_proxy_protocol.c \
 	tests/unit/check_response.c \
 	tests/unit/check_router.c \
 	tests/unit/check_sink.c \
@@ -35,9 +37,11 @@ tests_unit_check_SOURCES = \
 fuzz_programs = \
 	tests/fuzz/fuzz_chunk \
 	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_forwarded \
 	tests/fuzz/fuzz_frame \
 	tests/fuzz/fuzz_handshake \
 	tests/fuzz/fuzz_head \
+	tests/fuzz/fuzz_proxy \
 	tests/fuzz/fuzz_response
 
 if FUZZER
@@ -51,12 +55,16 @@ tests_fuzz_fuzz_chunk_SOURCES = tests/fuzz/fuzz_chunk.c $(fuzz_driver)
 tests_fuzz_fuzz_chunk_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(fuzz_driver)
 tests_fuzz_fuzz_config_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_forwarded_SOURCES = tests/fuzz/fuzz_forwarded.c $(fuzz_driver)
+tests_fuzz_fuzz_forwarded_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz_frame.c $(fuzz_driver)
 tests_fuzz_fuzz_frame_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_handshake_SOURCES = tests/fuzz/fuzz_handshake.c $(fuzz_driver)
 tests_fuzz_fuzz_handshake_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_head_SOURCES = tests/fuzz/fuzz_head.c $(fuzz_driver)
 tests_fuzz_fuzz_head_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c $(fuzz_driver)
+tests_fuzz_fuzz_proxy_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_response_SOURCES = tests/fuzz/fuzz_response.c $(fuzz_driver)
 tests_fuzz_fuzz_response_LDFLAGS = $(FUZZER_LDFLAGS)
 

@@ -57,11 +57,15 @@ const uint8_t char_classes[256] = {
 static const struct str header_names[HEADER_COUNT] = {
 #define ROW(id, text) [HEADER_##id] = {text, sizeof(text) - 1}
     ROW(ACCEPT, "accept"),
+    ROW(ACCEPT_ENCODING, "accept-encoding"),
     ROW(CACHE_CONTROL, "cache-control"),
     ROW(CONNECTION, "connection"),
+    ROW(CONTENT_ENCODING, "content-encoding"),
     ROW(CONTENT_LENGTH, "content-length"),
+    ROW(CONTENT_TYPE, "content-type"),
     ROW(COOKIE, "cookie"),
     ROW(DATE, "date"),
+    ROW(ETAG, "etag"),
     ROW(EXPECT, "expect"),
     ROW(FORWARDED, "forwarded"),
     ROW(HOST, "host"),
@@ -69,6 +73,7 @@ static const struct str header_names[HEADER_COUNT] = {
     ROW(PROXY_AUTHENTICATE, "proxy-authenticate"),
     ROW(PROXY_AUTHORIZATION, "proxy-authorization"),
     ROW(PROXY_CONNECTION, "proxy-connection"),
+    ROW(REFERER, "referer"),
     ROW(ROOST_REHOMED_FROM, "roost-rehomed-from"),
     ROW(ROOST_SESSION, "roost-session"),
     ROW(SEC_WEBSOCKET_ACCEPT, "sec-websocket-accept"),
@@ -78,9 +83,11 @@ static const struct str header_names[HEADER_COUNT] = {
     ROW(SEC_WEBSOCKET_VERSION, "sec-websocket-version"),
     ROW(SET_COOKIE, "set-cookie"),
     ROW(TE, "te"),
+    ROW(TRACEPARENT, "traceparent"),
     ROW(TRAILER, "trailer"),
     ROW(TRANSFER_ENCODING, "transfer-encoding"),
     ROW(UPGRADE, "upgrade"),
+    ROW(USER_AGENT, "user-agent"),
     ROW(X_FORWARDED_FOR, "x-forwarded-for"),
     ROW(X_FORWARDED_HOST, "x-forwarded-host"),
     ROW(X_FORWARDED_PROTO, "x-forwarded-proto"),
@@ -112,23 +119,33 @@ header_candidate(size_t n, char first)
 {
 	switch (n) {
 	case 2: return HEADER_TE;
-	case 4: return first == 'd' ? HEADER_DATE : HEADER_HOST;
+	case 4:
+		return first == 'd'   ? HEADER_DATE
+		       : first == 'e' ? HEADER_ETAG
+				      : HEADER_HOST;
 	case 6:
 		return first == 'a'   ? HEADER_ACCEPT
 		       : first == 'c' ? HEADER_COOKIE
 				      : HEADER_EXPECT;
-	case 7: return first == 't' ? HEADER_TRAILER : HEADER_UPGRADE;
+	case 7:
+		return first == 't'   ? HEADER_TRAILER
+		       : first == 'r' ? HEADER_REFERER
+				      : HEADER_UPGRADE;
 	case 9: return HEADER_FORWARDED;
 	case 10:
 		return first == 'c'   ? HEADER_CONNECTION
 		       : first == 'k' ? HEADER_KEEP_ALIVE
+		       : first == 'u' ? HEADER_USER_AGENT
 				      : HEADER_SET_COOKIE;
-	case 12: return HEADER_X_REQUEST_ID;
+	case 11: return HEADER_TRACEPARENT;
+	case 12: return first == 'c' ? HEADER_CONTENT_TYPE : HEADER_X_REQUEST_ID;
 	case 13: return first == 'c' ? HEADER_CACHE_CONTROL : HEADER_ROOST_SESSION;
 	case 14: return HEADER_CONTENT_LENGTH;
-	case 15: return HEADER_X_FORWARDED_FOR;
+	case 15: return first == 'a' ? HEADER_ACCEPT_ENCODING : HEADER_X_FORWARDED_FOR;
 	case 16:
-		return first == 'p' ? HEADER_PROXY_CONNECTION : HEADER_X_FORWARDED_HOST;
+		return first == 'p'   ? HEADER_PROXY_CONNECTION
+		       : first == 'c' ? HEADER_CONTENT_ENCODING
+				      : HEADER_X_FORWARDED_HOST;
 	case 17:
 		return first == 's'   ? HEADER_SEC_WEBSOCKET_KEY
 		       : first == 't' ? HEADER_TRANSFER_ENCODING
@@ -227,7 +244,7 @@ content_length_parse(struct str value, uint64_t *length_r)
 			return false;
 	}
 	*length_r = length;
-	return value.n > 0;
+	return value.n > 0 && length <= INT64_MAX;
 }
 
 bool

@@ -17,11 +17,15 @@ enum parse { PARSE_MORE, PARSE_DONE, PARSE_BAD };
 enum header_id {
 	HEADER_OTHER,
 	HEADER_ACCEPT,
+	HEADER_ACCEPT_ENCODING,
 	HEADER_CACHE_CONTROL,
 	HEADER_CONNECTION,
+	HEADER_CONTENT_ENCODING,
 	HEADER_CONTENT_LENGTH,
+	HEADER_CONTENT_TYPE,
 	HEADER_COOKIE,
 	HEADER_DATE,
+	HEADER_ETAG,
 	HEADER_EXPECT,
 	HEADER_FORWARDED,
 	HEADER_HOST,
@@ -29,6 +33,7 @@ enum header_id {
 	HEADER_PROXY_AUTHENTICATE,
 	HEADER_PROXY_AUTHORIZATION,
 	HEADER_PROXY_CONNECTION,
+	HEADER_REFERER,
 	HEADER_ROOST_REHOMED_FROM,
 	HEADER_ROOST_SESSION,
 	HEADER_SEC_WEBSOCKET_ACCEPT,
@@ -38,9 +43,11 @@ enum header_id {
 	HEADER_SEC_WEBSOCKET_VERSION,
 	HEADER_SET_COOKIE,
 	HEADER_TE,
+	HEADER_TRACEPARENT,
 	HEADER_TRAILER,
 	HEADER_TRANSFER_ENCODING,
 	HEADER_UPGRADE,
+	HEADER_USER_AGENT,
 	HEADER_X_FORWARDED_FOR,
 	HEADER_X_FORWARDED_HOST,
 	HEADER_X_FORWARDED_PROTO,
@@ -82,7 +89,8 @@ enum reason headers_examine(struct header *headers, unsigned n, unsigned minor,
 bool headers_have_element(const struct header *headers, unsigned n, enum header_id id,
     struct str element);
 
-/* Digits only, no sign, no overflow (RFC 9110, 8.6). */
+/* Digits only, no sign, nothing that would be negative for those who count in signed
+ * numbers (RFC 9110, 8.6). */
 bool content_length_parse(struct str value, uint64_t *length_r);
 
 /* True for a token of RFC 9110, 5.6.2. */

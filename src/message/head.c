@@ -190,7 +190,7 @@ absolute_form_cut(struct head *head)
 	if (head->target.n >= 7 && strncasecmp(p, "http://", 7) == 0)
 		p += 7;
 	else if (head->target.n >= 8 && strncasecmp(p, "https://", 8) == 0)
-		p += 8;
+		p += 8, head->https = true;
 	else
 		return false;
 	start = p;
@@ -200,9 +200,8 @@ absolute_form_cut(struct head *head)
 	if (!authority_parse(head->authority, &head->host))
 		return false;
 	if (p < end) {
-		/* before a bare query the path's slash would have to be made up */
 		head->target = str_between(p, end);
-		return *p == '/';
+		return true;
 	}
 	head->target =
 	    head->method == METHOD_OPTIONS ? STR("*") : str_between(start - 1, start);
@@ -215,6 +214,7 @@ target_split(struct head *head)
 	const char *mark;
 
 	head->authority = head->host = head->query = (struct str){NULL, 0};
+	head->https = false;
 	if (str_eq(head->target, STR("*"))) {
 		if (head->method != METHOD_OPTIONS)
 			return false;
@@ -225,6 +225,8 @@ target_split(struct head *head)
 	mark = memchr(head->target.p, '?', head->target.n);
 	if (mark) {
 		head->path = str_between(head->target.p, mark);
+		if (head->path.n == 0)
+			head->path = STR("/");
 		head->query = str_between(mark + 1, head->target.p + head->target.n);
 	}
 	return true;

@@ -34,7 +34,9 @@ enum method {
 };
 
 /* A request head; every str points into the bytes that were parsed, but for the "*"
- * that the target of an OPTIONS becomes when it is absolute and without path. */
+ * that the target of an OPTIONS becomes when it is absolute and without path, and the
+ * "/" that is the path of an absolute target with nothing but a query. That target
+ * begins with '?', and whoever writes it puts the slash in front. */
 struct head {
 	struct str method_text; /* any token: PROPFIND, QUERY ... */
 	enum method method;
@@ -46,6 +48,7 @@ struct head {
 	struct str host;      /* authority without its port */
 	unsigned minor;       /* HTTP/1.minor: 0 or 1 */
 	bool keep_alive;      /* by version and Connection */
+	bool https;           /* the target was absolute and asks for https */
 	bool expect_continue; /* Expect: 100-continue, 1.1 only */
 	bool upgrade;         /* Connection: upgrade with Upgrade: websocket */
 	enum body_kind body;
@@ -69,6 +72,13 @@ struct str head_value(const struct head *head, enum header_id id);
 
 /* Value of the first header of that name (any case); {NULL, 0} when there is none. */
 struct str head_find(const struct head *head, struct str name);
+
+/* Will the client wait for a 100 before it sends its body? */
+static inline bool
+head_expects_continue(const struct head *head)
+{
+	return head->expect_continue && (head->body == BODY_CHUNKED || head->length);
+}
 
 /* May a request with this method be sent again when its fate is unknown? (RFC 9110,
  * 9.2.2) */

@@ -61,9 +61,14 @@ head_check(const struct head *head, const char *p, size_t n)
 {
 	must(is_token(head->method_text) && head->minor <= 1);
 	must(head->target.n > 0 && head->target.n <= HEAD_MAX_TARGET);
-	must(head->target.p[0] == '/' || str_eq(head->target, STR("*")));
+	must(head->target.p[0] == '/' || head->target.p[0] == '?' ||
+	     str_eq(head->target, STR("*")));
 	must(head->target.p[0] == '*' || lies_within(head->target, p, n));
-	must(head->path.p == head->target.p && head->path.n <= head->target.n);
+	if (head->target.p[0] == '?')
+		must(str_eq(head->path, STR("/")));
+	else
+		must(head->path.p == head->target.p && head->path.n <= head->target.n);
+	must(head->length <= INT64_MAX);
 	must(lies_within(head->query, head->target.p, head->target.n));
 	must(lies_within(head->authority, p, n) && lies_within(head->host, p, n));
 	must(head->minor == 0 || head->host.n > 0);
