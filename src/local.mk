@@ -40,13 +40,19 @@ libroost_a_SOURCES += \
 	src/config/flags.c \
 	src/config/form.c \
 	src/config/form.h \
+	src/config/identity.c \
+	src/config/identity.h \
+	src/config/lists.c \
 	src/config/load.c \
 	src/config/load.h \
 	src/config/load_private.h \
 	src/config/nearest.c \
 	src/config/nearest.h \
+	src/config/pages.c \
+	src/config/routes.c \
 	src/config/schema.c \
 	src/config/schema.h \
+	src/config/schema_walk.c \
 	src/config/value.c \
 	src/config/value.h \
 	src/config/yaml.c \
@@ -90,19 +96,28 @@ libroost_a_SOURCES += \
 	src/route/choose.c src/route/choose.h \
 	src/route/client_key.c src/route/client_key.h \
 	src/route/cookie.c src/route/cookie.h \
+	src/route/edits.c src/route/edits.h \
+	src/route/path.c src/route/path.h \
 	src/route/pins.c src/route/pins.h \
 	src/route/planner.c src/route/planner.h \
+	src/route/quota.c src/route/quota.h \
 	src/route/router.c src/route/router.h
 
 # from bytes to exchange and back
 libroost_a_SOURCES += \
+	src/http/access_log.c src/http/access_log.h \
 	src/http/body.c \
+	src/http/compress.c src/http/compress.h \
 	src/http/door.c src/http/door.h \
 	src/http/exchange.c src/http/exchange.h src/http/exchange_private.h \
 	src/http/headers.c src/http/headers.h \
 	src/http/pieces.c src/http/pieces.h \
+	src/http/preface.c \
+	src/http/prepare.c \
+	src/http/record.c \
 	src/http/relay.c \
-	src/http/reply.c src/http/reply.h
+	src/http/reply.c src/http/reply.h \
+	src/http/waiting.c
 
 # WebSocket sessions
 libroost_a_SOURCES += \
@@ -119,6 +134,7 @@ libroost_a_SOURCES += \
 libroost_a_SOURCES += \
 	src/daemon/daemon.c src/daemon/daemon.h \
 	src/daemon/process.c src/daemon/process.h \
+	src/daemon/sockets.c src/daemon/sockets.h \
 	src/daemon/worker.c src/daemon/worker.h
 
 sbin_PROGRAMS += roost

@@ -12,14 +12,18 @@ tests_unit_check_LDADD = $(LDADD) $(CHECK_LIBS) $(BROTLI_DECODER_LIBS)
 tests_unit_check_SOURCES = \
 	tests/unit/main.c \
 	tests/unit/suites.def \
+	tests/unit/check_access_log.c \
 	tests/unit/check_addr.c \
 	tests/unit/check_balance.c \
 	tests/unit/check_base.c \
 	tests/unit/check_choose.c \
 	tests/unit/check_chunk.c \
 	tests/unit/check_client_key.c \
+	tests/unit/check_compress.c \
 	tests/unit/check_config.c \
+	tests/unit/check_config_routes.c \
 	tests/unit/check_cookie.c \
+	tests/unit/check_edits.c \
 	tests/unit/check_forwarded.c \
 	tests/unit/check_frame.c \
 	tests/unit/check_handshake.c \
@@ -27,6 +31,8 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_pins.c \
 	tests/unit/check_planner.c \
 	tests/unit/check_proxy_protocol.c \
+	tests/unit/check_quota.c \
+	tests/unit/check_reply.c \
 	tests/unit/check_response.c \
 	tests/unit/check_router.c \
 	tests/unit/check_sink.c \

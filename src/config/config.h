@@ -34,17 +34,99 @@ struct config_pins {
 	char *secret_file; /* secret_file: none (random secret) */
 };
 
-struct config_listener {
-	char *bind; /* bind: as written */
-	struct addr addr;
+struct config_access_log {
+	enum log_format format; /* format: text, the "combined" lines; or json */
+	char *file;             /* file: none, which is off */
+};
+
+/* What a client gets instead of our own HTML, for one status. */
+struct config_error_page {
+	unsigned status; /* status: 400-599 */
+	char *file;      /* file: HTML, read when the configuration is loaded */
+	struct str text; /* what is in it */
 	struct config_place place;
 };
 
+enum proxy_protocol_in { PROXY_IN_OFF, PROXY_IN_OPTIONAL, PROXY_IN_REQUIRED };
+
+struct config_listener {
+	char *bind;            /* bind: as written; host:port or unix:/path */
+	struct addr addr;      /* family AF_UNIX: unix_path says where */
+	const char *unix_path; /* within bind, or NULL */
+	unsigned mode;         /* mode: 0666, of a unix socket's file */
+	enum proxy_protocol_in proxy_protocol; /* proxy_protocol: off */
+	struct addr_range
+	    *trusted; /* trusted: []; peers whose PROXY header, X-Forwarded-*,
+			 Forwarded and X-Request-Id are believed */
+	size_t n_trusted;
+	bool trusts_unix; /* "unix" was in the list: peers of a unix socket are */
+	struct config_place place;
+};
+
+/* NAME: value, of header edits; NAME: value or any value (NULL), of conditions. */
+struct config_header {
+	char *name, *value;
+};
+
+struct config_header_edits {
+	struct config_header *set; /* set: {}; replaces what is there */
+	size_t n_set;
+	struct config_header *add; /* add: {}; beside what is there */
+	size_t n_add;
+	char **remove; /* remove: [] */
+	size_t n_remove;
+};
+
+enum route_match { MATCH_PREFIX, MATCH_EXACT };
+
+enum compress_coding { COMPRESS_GZIP = 1, COMPRESS_BROTLI = 2 }; /* bits */
+
+struct config_compress {
+	unsigned codings; /* codings: []; bits of enum compress_coding, 0: off */
+	char **types;     /* types: [text/html, ...]; media types that are compressed */
+	size_t n_types;
+	uint64_t min_length; /* min_length: 1k, of bodies whose length is known */
+	unsigned level;      /* level: 4, 1-9 */
+};
+
+/* A message of the application that roost answers itself: a text message that is a JSON
+ * object whose member `field` is the string `value`. */
+struct config_app_heartbeat {
+	char *field;  /* field: type */
+	char *value;  /* value: as ping */
+	char *answer; /* answer: as {"type":"pong"}; a member that is "{time_ms}"
+			 becomes the number of milliseconds since 1970 */
+	bool forward; /* forward: false; let the backend see it, too */
+	struct config_place place;
+};
+
+/* A request goes to the first route that fits, the most specific first: exact host,
+ * wildcard, any; then the longest path, exact before prefix; then the one with the more
+ * conditions. It ends in exactly one of upstream, respond and redirect. */
 struct config_route {
-	char *host;            /* host: any; compared without case and port */
-	char *path;            /* path: /; a prefix that ends at a segment boundary */
-	char *upstream;        /* upstream: name */
-	size_t upstream_index; /* of upstreams */
+	char *host;             /* host: any; compared without case and port */
+	char *path;             /* path: /; a prefix that ends at a segment boundary */
+	enum route_match match; /* match: prefix */
+	char **methods;         /* methods: [], which is all */
+	size_t n_methods;
+	struct config_header *headers; /* headers: {}; all of them must be there; "*":
+					  any value */
+	size_t n_headers;
+	char *upstream;           /* upstream: name */
+	size_t upstream_index;    /* of upstreams; without one: n_upstreams */
+	unsigned respond;         /* respond: 0; a status, answered by roost */
+	char *text;               /* text: none; the body that goes with it */
+	char *redirect;           /* redirect: as https://{host}{uri} */
+	unsigned redirect_status; /* redirect_status: 308 */
+	char *rewrite; /* rewrite: none; takes the place of `path` in front of the
+			  target that the backend gets */
+	struct config_header_edits request_headers;
+	struct config_header_edits response_headers;
+	struct config_compress compress;
+	char **origins; /* origins: [], which is all; who may open a WebSocket here */
+	size_t n_origins;
+	struct config_app_heartbeat *app_heartbeats;
+	size_t n_app_heartbeats;
 	struct config_place place;
 };
 
@@ -82,18 +164,58 @@ struct config_timeouts {
 	uint64_t first_byte_ms; /* first_byte: 60s, from request sent to response */
 	uint64_t response_ms;   /* response: 60s, idle time within a response */
 	uint64_t keepalive_ms;  /* keepalive: 60s, idle connections, both sides */
+	uint64_t write_ms;      /* write: 30s, a WebSocket side that takes nothing */
 };
 
 struct config_limits {
-	unsigned max_sessions; /* max_sessions: 0, per backend */
+	unsigned max_sessions;    /* max_sessions: 0, per backend */
+	unsigned max_connections; /* max_connections: 0, exchanges and sessions at once,
+				     per backend */
+	unsigned queue;           /* queue: 1024 requests that wait for a full upstream,
+				     per worker; 0: none waits */
+	uint64_t queue_timeout_ms; /* queue_timeout: 5s */
+	uint64_t max_body;         /* max_body: 0, bytes of a request body */
+	unsigned min_rate;    /* min_rate: 0, bytes per second that a client must send
+				 of a request body, over each timeouts.body */
+	uint64_t max_message; /* max_message: 0, bytes of a WebSocket message */
+	uint64_t max_frame;   /* max_frame: 0, bytes of a WebSocket frame */
+	uint64_t max_session_age_ms; /* max_session_age: 0, +-10 % */
+	unsigned upgrades;           /* upgrades: 0, new sessions per second */
 };
+
+enum client_limits_by { LIMIT_BY_ADDRESS, LIMIT_BY_CLIENT };
+enum client_limits_excess { EXCESS_REFUSE, EXCESS_REPLACE_OLDEST };
+
+/* What one client may take of an upstream; 0: no limit. */
+struct config_client_limits {
+	enum client_limits_by by;         /* by: address, or client (its client key) */
+	unsigned rate;                    /* rate: 0, requests per second */
+	unsigned burst;                   /* burst: 0, which is as much as rate */
+	unsigned exchanges;               /* exchanges: 0, at once */
+	unsigned sessions;                /* sessions: 0, at once */
+	unsigned upgrades;                /* upgrades: 0, new sessions per minute */
+	enum client_limits_excess excess; /* excess: refuse, or replace-oldest: what
+					     happens to one session too many */
+};
+
+struct config_heartbeat {
+	uint64_t interval_ms; /* interval: 20s of silence before a ping; 0: none */
+	uint64_t timeout_ms;  /* timeout: 10s for anything to come back */
+	uint64_t sweep_ms;    /* sweep: 30s, how often to look for what timers missed */
+};
+
+enum forwarded_style { FORWARDED_X, FORWARDED_STANDARD, FORWARDED_BOTH, FORWARDED_OFF };
+enum trace_context { TRACE_PASS, TRACE_CREATE };
+enum proxy_protocol_out { PROXY_OUT_OFF, PROXY_OUT_V1, PROXY_OUT_V2 };
+enum half_close { HALF_CLOSE_ABORT, HALF_CLOSE_SERVE };
+enum utf8_check { UTF8_PASS, UTF8_CHECK };
 
 enum backend_admin_state { BACKEND_UP, BACKEND_DRAIN, BACKEND_DOWN };
 
 struct config_backend {
-	char *name;                     /* name: its address */
-	char *address;                  /* address: host:port as written */
-	unsigned weight;                /* weight: 1, 0-1000; 0 takes nothing new */
+	char *name;      /* name: its address */
+	char *address;   /* address: host:port or unix:/path, as written */
+	unsigned weight; /* weight: 1, 0-1000; 0 takes nothing new */
 	enum backend_admin_state state; /* state: up */
 	struct config_place place;
 };
@@ -107,7 +229,17 @@ struct config_upstream {
 	struct config_rehome rehome;
 	struct config_timeouts timeouts;
 	struct config_limits limits;
-	unsigned retries;                /* retries: 1 */
+	struct config_client_limits client_limits;
+	struct config_heartbeat heartbeat;
+	enum forwarded_style forwarded;         /* forwarded: x-forwarded */
+	enum trace_context trace_context;       /* trace_context: pass; or create, where
+						   the client brings none */
+	enum proxy_protocol_out proxy_protocol; /* proxy_protocol: off, v1, v2; such
+						   connections are not reused */
+	enum half_close half_close; /* half_close: abort; or serve clients that shut
+				       down their side after the request */
+	enum utf8_check utf8;       /* utf8: pass; or check text messages */
+	unsigned retries;           /* retries: 1 */
 	struct config_backend *backends; /* at least one */
 	size_t n_backends;
 	struct config_place place;
@@ -117,7 +249,10 @@ struct config {
 	char *file;       /* where it came from; NULL: flags alone */
 	unsigned workers; /* workers: auto, which is 0 here: one per usable CPU */
 	struct config_log log;
+	struct config_access_log access_log;
 	struct config_pins pins;
+	struct config_error_page *error_pages;
+	size_t n_error_pages;
 	struct config_listener *listeners; /* at least one */
 	size_t n_listeners;
 	struct config_route *routes; /* at least one; in the file's order */

@@ -6,48 +6,67 @@
  * file mean nothing. Walks the schema, so a new key is compared without a line here.
  */
 #include "base/strbuf.h"
+#include "config/arena.h"
 #include "config/config.h"
+#include "config/identity.h"
 #include "config/load.h"
 #include "config/schema.h"
 #include "config/value.h"
+#include <stdlib.h>
 
 struct differ {
-	struct strbuf path;          /* of the section, as "upstreams.chat." */
-	struct strbuf line, was, is; /* scratch */
+	struct arena *arena;
+	struct strbuf path;                /* of the section, as "upstreams.chat." */
+	struct strbuf name, line, was, is; /* scratch */
 	struct strbuf *changes, *restart;
 };
 
-static const char *
-id_part(enum section_id section, const char *element, int i)
-{
-	size_t offset = schema_sections[section].id[i];
-	const char *text;
-
-	if (offset == NO_FIELD)
-		return NULL;
-	memcpy(&text, element + offset, sizeof(text));
-	return text;
-}
-
-static bool
-is_same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
+struct twin {
+	const char *name, *element;
+};
 
 static const char *
-find_twin(enum section_id section, const char *element, const char *others, size_t n)
+name_of(struct differ *d, enum section_id section, const char *element)
 {
-	for (size_t i = 0; i < n; i++) {
-		const char *other = others + i * schema_sections[section].size;
+	strbuf_reset(&d->name);
+	identity_print(section, element, &d->name);
+	return strbuf_cstr(&d->name);
+}
 
-		if (is_same_text(id_part(section, element, 0),
-			id_part(section, other, 0)) &&
-		    is_same_text(id_part(section, element, 1),
-			id_part(section, other, 1)))
-			return other;
+static int
+compare_twins(const void *a, const void *b)
+{
+	const struct twin *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* The elements by name, since a file may have thousands. NULL: no memory. */
+static struct twin *
+sort_by_name(struct differ *d, enum section_id section, const char *elements, size_t n)
+{
+	struct twin *twins = arena_alloc(d->arena, n, sizeof(*twins));
+
+	for (size_t i = 0; twins && i < n; i++) {
+		twins[i].element = elements + i * schema_sections[section].size;
+		twins[i].name =
+		    arena_copy(d->arena, str_of(name_of(d, section, twins[i].element)));
+		if (!twins[i].name)
+			return NULL;
 	}
-	return NULL;
+	if (twins && n)
+		qsort(twins, n, sizeof(*twins), compare_twins);
+	return twins;
+}
+
+static const char *
+find_twin(const struct twin *twins, size_t n, const char *name)
+{
+	const struct twin wanted = {.name = name}, *found = NULL;
+
+	if (n)
+		found = bsearch(&wanted, twins, n, sizeof(wanted), compare_twins);
+	return found ? found->element : NULL;
 }
 
 /* Says "PATH what" to those who want to know. */
@@ -64,6 +83,16 @@ report(struct differ *d, const char *key, const char *what, bool reloadable)
 		strbuf_append(d->restart, d->line.data, d->line.len);
 }
 
+static bool
+is_same_content(const struct schema_row *row, const void *old, const void *new)
+{
+	struct str was, is;
+
+	memcpy(&was, (const char *)old + row->content, sizeof(was));
+	memcpy(&is, (const char *)new + row->content, sizeof(is));
+	return str_eq(was, is);
+}
+
 static void
 diff_row(struct differ *d, const struct schema_row *row, const void *old,
     const void *new)
@@ -73,23 +102,15 @@ diff_row(struct differ *d, const struct schema_row *row, const void *old,
 	value_print(row, old, false, &d->was);
 	value_print(row, new, false, &d->is);
 	if (strcmp(strbuf_cstr(&d->was), strbuf_cstr(&d->is)) == 0 &&
-	    value_is_set(row, old) == value_is_set(row, new))
+	    value_is_set(row, old) == value_is_set(row, new)) {
+		if (row->content && !is_same_content(row, old, new))
+			report(d, row->key, "what is in it has changed",
+			    row->reloadable);
 		return;
+	}
 	strbuf_lit(&d->was, " -> ");
 	strbuf_append(&d->was, d->is.data, d->is.len);
 	report(d, row->key, strbuf_cstr(&d->was), row->reloadable);
-}
-
-/* "chat." of a map, "b1." of a list with names, "a.com/api." of the rest */
-static void
-enter_element(struct differ *d, enum section_id section, const char *element)
-{
-	const char *id = id_part(section, element, 0);
-	const char *more = id_part(section, element, 1);
-
-	strbuf_puts(&d->path, id ? id : "*");
-	strbuf_puts(&d->path, more ? more : "");
-	strbuf_lit(&d->path, ".");
 }
 
 static void diff_section(struct differ *d, enum section_id section, const void *old,
@@ -105,12 +126,14 @@ diff_elements(struct differ *d, enum section_id section, const void *these,
 	size_t n, n_others, length = d->path.len;
 	const char *elements = schema_elements(section, these, &n);
 	const char *candidates = schema_elements(section, others, &n_others);
+	const struct twin *twins = sort_by_name(d, section, candidates, n_others);
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; twins && i < n; i++) {
 		const char *element = elements + i * s->size;
-		const char *twin = find_twin(section, element, candidates, n_others);
+		const char *name = name_of(d, section, element);
+		const char *twin = find_twin(twins, n_others, name);
 
-		enter_element(d, section, element);
+		strbuf_printf(&d->path, "%s.", name);
 		if (!twin && what)
 			report(d, "", what, s->reloadable);
 		else if (twin && !what)
@@ -147,10 +170,15 @@ void
 config_diff(const struct config *old, const struct config *new,
     struct strbuf *changes_r, struct strbuf *restart_r)
 {
-	struct differ d = {.changes = changes_r, .restart = restart_r};
+	struct differ d = {.arena = arena_new(),
+	    .changes = changes_r,
+	    .restart = restart_r};
 
-	diff_section(&d, SECTION_TOP, old, new);
+	if (d.arena)
+		diff_section(&d, SECTION_TOP, old, new);
+	arena_free(d.arena);
 	strbuf_fini(&d.path);
+	strbuf_fini(&d.name);
 	strbuf_fini(&d.line);
 	strbuf_fini(&d.was);
 	strbuf_fini(&d.is);

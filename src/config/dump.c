@@ -30,6 +30,17 @@ begin_line(struct dumper *d)
 static void dump_section(struct dumper *d, enum section_id section, const void *base);
 
 static void
+dump_name(struct dumper *d, const struct schema_section *s, const char *element)
+{
+	const char *name;
+
+	memcpy(&name, element + s->name, sizeof(name));
+	begin_line(d);
+	value_print_text(str_of(name), true, d->out);
+	strbuf_lit(d->out, ":\n");
+}
+
+static void
 dump_elements(struct dumper *d, enum section_id section, const void *parent)
 {
 	const struct schema_section *s = &schema_sections[section];
@@ -38,14 +49,9 @@ dump_elements(struct dumper *d, enum section_id section, const void *parent)
 
 	for (size_t i = 0; i < n; i++) {
 		const char *element = elements + i * s->size;
-		const char *name;
 
-		memcpy(&name, element + s->id[0], sizeof(name));
-		if (s->shape == SHAPE_NAMED) {
-			begin_line(d);
-			value_quote(str_of(name), d->out);
-			strbuf_lit(d->out, ":\n");
-		}
+		if (s->shape == SHAPE_NAMED)
+			dump_name(d, s, element);
 		d->item = s->shape == SHAPE_LIST;
 		d->depth++;
 		dump_section(d, section, element);
@@ -77,7 +83,7 @@ dump_section(struct dumper *d, enum section_id section, const void *base)
 	enum section_id sub = SECTION_TOP;
 
 	while ((row = schema_next(section, row))) {
-		if (!value_is_set(row, base))
+		if (!value_is_set(row, base) || (row->applies && !row->applies(base)))
 			continue;
 		begin_line(d);
 		strbuf_puts(d->out, row->key);

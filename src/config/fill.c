@@ -6,31 +6,50 @@
  * unknown. A bad value leaves its field empty and reading goes on, so that one run
  * finds all problems.
  */
+#include "base/template.h"
 #include "config/arena.h"
+#include "config/form.h"
 #include "config/load_private.h"
 #include "config/nearest.h"
 #include "config/value.h"
 #include "config/yaml.h"
 
+/* The name that a template used and that does not exist, or the odd brace. */
+static void
+explain_template(const struct schema_row *row, struct str text, struct strbuf *out)
+{
+	struct str bad;
+	char shown[SHOWN];
+
+	if (!row->template || template_check(text, &bad))
+		return;
+	if (str_eq(bad, STR("{")) || str_eq(bad, STR("}")))
+		strbuf_printf(out, " (a single %s)", text_show(bad, shown));
+	else
+		strbuf_printf(out, " (no name \"%s\")", text_show(bad, shown));
+}
+
 void
 loader_read(struct loader *l, const struct schema_row *row, struct str text, void *base,
     struct origin at)
 {
-	struct strbuf expected = STRBUF_INIT;
+	struct strbuf why = STRBUF_INIT;
 	char shown[SHOWN];
 
 	loader_remember(l, (char *)base + row->offset, at);
 	if (value_read(row, text, base, l->keep))
 		return;
-	value_expect(row, &expected);
+	explain_template(row, text, &why);
+	strbuf_lit(&why, ", expected ");
+	value_expect(row, &why);
 	if (at.flag)
-		loader_complain(l, at, "bad value \"%s\", expected %s",
-		    text_show(text, shown), strbuf_cstr(&expected));
+		loader_complain(l, at, "bad value \"%s\"%s", text_show(text, shown),
+		    strbuf_cstr(&why));
 	else
-		loader_complain(l, at, "%s%s: bad value \"%s\", expected %s",
+		loader_complain(l, at, "%s%s: bad value \"%s\"%s",
 		    strbuf_cstr(&l->path), row->key, text_show(text, shown),
-		    strbuf_cstr(&expected));
-	strbuf_fini(&expected);
+		    strbuf_cstr(&why));
+	strbuf_fini(&why);
 }
 
 /* A value is missing or of the wrong kind; what: how it is described. */
@@ -40,7 +59,10 @@ complain_value(struct loader *l, const struct schema_row *row,
 {
 	struct strbuf expected = STRBUF_INIT;
 
-	value_expect(row, &expected);
+	if (row->type == VALUE_HEADERS)
+		strbuf_lit(&expected, "a map from headers to values");
+	else
+		value_expect(row, &expected);
 	loader_complain(l, (struct origin){.place = place}, "%s%s: %s, expected %s",
 	    strbuf_cstr(&l->path), row->key, what, strbuf_cstr(&expected));
 	strbuf_fini(&expected);
@@ -57,38 +79,132 @@ kind_of(const struct node *node)
 }
 
 static void
-read_list(struct loader *l, const struct schema_row *row, const struct node *node,
+complain_bad_element(struct loader *l, const struct schema_row *row,
+    const struct node *node)
+{
+	struct strbuf why = STRBUF_INIT;
+	char name[SHOWN], shown[SHOWN];
+
+	explain_template(row, node->text, &why);
+	strbuf_lit(&why, ", expected ");
+	value_expect(row, &why);
+	loader_complain(l, (struct origin){.place = node->place},
+	    "%s%s%s%s: bad value \"%s\"%s", strbuf_cstr(&l->path), row->key,
+	    node->key.n ? "." : "", text_show(node->key, name),
+	    text_show(node->text, shown), strbuf_cstr(&why));
+	strbuf_fini(&why);
+}
+
+/* An element of a list or map is bad. */
+static void
+complain_element(struct loader *l, const struct schema_row *row,
+    const struct node *node, const struct element_fault *fault)
+{
+	struct origin at = {.place = node->key_place};
+	const char *path = strbuf_cstr(&l->path);
+	char shown[SHOWN];
+
+	text_show(node->key, shown);
+	if (fault->what == FAULT_VALUE)
+		complain_bad_element(l, row, node);
+	else if (fault->what == FAULT_NAME)
+		loader_complain(l, at, "%s%s: bad name \"%s\", expected %s", path,
+		    row->key, shown, row->expected_name);
+	else
+		loader_complain(l, at,
+		    "%s%s.%s: the same header again, expected it once", path, row->key,
+		    shown);
+}
+
+/* Too few elements of a list, or too many. */
+static void
+complain_count(struct loader *l, const struct schema_row *row, const struct node *node)
+{
+	char what[SHOWN];
+
+	if (node->n < row->min)
+		snprintf(what, sizeof(what), "bad value \"[]\"");
+	else
+		snprintf(what, sizeof(what), "%zu of them, at most %ju are allowed",
+		    node->n, (uintmax_t)row->max);
+	complain_value(l, row, node->place, what);
+}
+
+static void
+complain_child(struct loader *l, const struct schema_row *row, const struct node *child)
+{
+	struct strbuf expected = STRBUF_INIT;
+	char name[SHOWN];
+
+	value_expect(row, &expected);
+	loader_complain(l, (struct origin){.place = child->place},
+	    "%s%s%s%s: %s, expected %s", strbuf_cstr(&l->path), row->key,
+	    child->key.n ? "." : "", text_show(child->key, name), kind_of(child),
+	    strbuf_cstr(&expected));
+	strbuf_fini(&expected);
+}
+
+/* An element that was left out; but null is an origin's name, which nobody quotes. */
+static bool
+is_nothing(const struct node *child)
+{
+	return node_is_null(child) &&
+	       (child->key.n || !str_eq(child->text, STR("null")));
+}
+
+/* Collects what is in a list or map of single values. NULL: something else is in it,
+ * which was complained about, or there is no memory. */
+static struct element *
+collect_elements(struct loader *l, const struct schema_row *row,
+    const struct node *node)
+{
+	struct element *elements = arena_alloc(l->temp, node->n, sizeof(*elements));
+	size_t n = 0;
+
+	for (const struct node *child = node->first; child; child = child->next) {
+		if (child->bad)
+			return NULL;
+		if (child->kind != NODE_SCALAR || is_nothing(child)) {
+			complain_child(l, row, child);
+			return NULL;
+		}
+		if (elements)
+			elements[n++] = (struct element){child->key, child->text};
+	}
+	return elements;
+}
+
+static void
+read_many(struct loader *l, const struct schema_row *row, const struct node *node,
     void *base)
 {
-	struct str *elements;
-	const struct node **nodes;
-	size_t n = 0, bad;
-	char shown[SHOWN], what[SHOWN + 16];
+	struct element *elements = collect_elements(l, row, node);
+	struct element_fault fault;
 
-	elements = arena_alloc(l->temp, node->n, sizeof(*elements));
-	nodes = arena_alloc(l->temp, node->n, sizeof(*nodes));
-	if (!elements || !nodes)
+	if (!elements || value_read_many(row, elements, node->n, base, l->keep, &fault))
 		return;
-	for (const struct node *child = node->first; child; child = child->next) {
-		if (child->bad || child->kind != NODE_SCALAR) {
-			if (!child->bad)
-				complain_value(l, row, child->place, kind_of(child));
-			return;
-		}
-		nodes[n] = child;
-		elements[n++] = child->text;
+	if (fault.what == FAULT_COUNT) {
+		complain_count(l, row, node);
+		return;
 	}
-	if (value_read_list(row, elements, n, base, l->keep, &bad))
-		return;
-	snprintf(what, sizeof(what), "bad value \"%s\"",
-	    text_show(n ? elements[bad] : STR("[]"), shown));
-	complain_value(l, row, n ? nodes[bad]->place : node->place, what);
+	node = node->first;
+	while (fault.number--)
+		node = node->next;
+	complain_element(l, row, node, &fault);
+}
+
+static enum node_kind
+many_kind(const struct schema_row *row)
+{
+	return row->type == VALUE_HEADERS ? NODE_MAP : NODE_LIST;
 }
 
 static void
 read_row(struct loader *l, const struct schema_row *row, const struct node *map,
     const struct node *node, void *base)
 {
+	struct origin at = {0};
+
 	if (node && node->bad)
 		return;
 	if (!node && row->required && map)
@@ -98,14 +214,17 @@ read_row(struct loader *l, const struct schema_row *row, const struct node *map,
 		assert(arena_has_failed(l->keep));
 	if (!node)
 		return;
-	if (row->type == VALUE_CLIENT_KEYS && node->kind == NODE_LIST)
-		read_list(l, row, node, base);
-	else if (row->type == VALUE_CLIENT_KEYS || node->kind != NODE_SCALAR ||
-		 node_is_null(node))
+	at.place = node->place;
+	if (value_is_many(row) && node->kind == many_kind(row)) {
+		loader_remember(l, (char *)base + row->offset, at);
+		read_many(l, row, node, base);
+	} else if (value_is_many(row) || node->kind != NODE_SCALAR ||
+		   node_is_null(node)) {
+		loader_remember(l, (char *)base + row->offset, at);
 		complain_value(l, row, node->place, kind_of(node));
-	else
-		loader_read(l, row, node->text, base,
-		    (struct origin){.place = node->place});
+	} else {
+		loader_read(l, row, node->text, base, at);
+	}
 }
 
 /* Lists the keys of a section, and offers them to nearest. */
@@ -186,7 +305,7 @@ name_element(struct loader *l, const struct node *node, char *element)
 	const struct schema_section *s = &schema_sections[SECTION_UPSTREAM];
 	char *name = arena_copy(l->keep, node->key);
 
-	memcpy(element + s->id[0], &name, sizeof(name));
+	memcpy(element + s->name, &name, sizeof(name));
 	memcpy(element + s->place, &node->key_place, sizeof(node->key_place));
 }
 

@@ -30,6 +30,7 @@ apply_listens(struct loader *l, const struct config_flags *flags)
 	for (size_t i = 0; c->listeners && i < flags->n_listens; i++) {
 		struct config_listener *listener = &c->listeners[c->n_listeners++];
 
+		loader_fill(l, SECTION_LISTENER, NULL, listener);
 		read_flag(l, SECTION_LISTENER, "bind", str_of(flags->listens[i]),
 		    listener, "-L");
 	}
@@ -78,10 +79,13 @@ read_backend(struct loader *l, const char *text, struct config_backend *backend)
 static bool
 has_route_for_all(const struct config *c)
 {
-	for (size_t i = 0; i < c->n_routes; i++)
-		if (!c->routes[i].host && c->routes[i].path &&
-		    strcmp(c->routes[i].path, "/") == 0)
+	for (size_t i = 0; i < c->n_routes; i++) {
+		const struct config_route *r = &c->routes[i];
+
+		if (!r->host && r->path && strcmp(r->path, "/") == 0 &&
+		    r->match == MATCH_PREFIX && r->n_methods == 0 && r->n_headers == 0)
 			return true;
+	}
 	return false;
 }
 

@@ -5,7 +5,14 @@
 #include "config/form.h"
 #include "base/addr.h"
 
-enum { HOST_MAX = 253, LABEL_MAX = 63, NAME_MAX_BYTES = 128, TEXT_MAX = 1024 };
+enum {
+	HOST_MAX = 253,
+	LABEL_MAX = 63,
+	NAME_MAX_BYTES = 128,
+	TEXT_MAX = 1024,
+	LINES_MAX = 4096,
+	ANSWER_MAX = 1000
+};
 
 static bool
 is_alnum(char c)
@@ -39,16 +46,30 @@ is_odd_utf8(const char *p, size_t n)
 	return false;
 }
 
-bool
-form_is_text(struct str s)
+/* Nothing but what can be printed, and what is allowed besides. */
+static bool
+is_printable(struct str s, const char *besides)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
-		if (c < 0x20 || c == 0x7f || is_odd_utf8(s.p + i, s.n - i))
+		if ((c < 0x20 && (c == 0 || !strchr(besides, c))) || c == 0x7f ||
+		    is_odd_utf8(s.p + i, s.n - i))
 			return false;
 	}
-	return s.n > 0 && s.n <= TEXT_MAX;
+	return s.n > 0;
+}
+
+bool
+form_is_text(struct str s)
+{
+	return s.n <= TEXT_MAX && is_printable(s, "");
+}
+
+bool
+form_is_lines(struct str s)
+{
+	return s.n == 0 || (s.n <= LINES_MAX && is_printable(s, "\n\t"));
 }
 
 bool
@@ -58,15 +79,70 @@ form_is_token(struct str s)
 }
 
 bool
-form_is_name(struct str s)
+form_is_method(struct str s)
 {
-	return s.n <= NAME_MAX_BYTES && consists_of(s, "-_.");
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] >= 'a' && s.p[i] <= 'z')
+			return false;
+	return form_is_token(s);
+}
+
+/* What roost writes itself, because it frames messages and keeps connections. */
+static bool
+is_reserved_header(struct str s)
+{
+	static const char *const reserved[] = {"Connection", "Content-Length",
+	    "Keep-Alive", "Roost-Rehomed-From", "Roost-Session",
+	    "Sec-WebSocket-Extensions", "TE", "Trailer", "Transfer-Encoding",
+	    "Upgrade"};
+
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+		if (str_ieq(s, str_of(reserved[i])))
+			return true;
+	return s.n >= 6 && strncasecmp(s.p, "Proxy-", 6) == 0;
 }
 
 bool
-form_is_backend_name(struct str s)
+form_is_request_header(struct str s)
 {
-	return s.n <= HOST_MAX + 8 && consists_of(s, "-_.:[]");
+	return form_is_token(s) && !is_reserved_header(s);
+}
+
+bool
+form_is_editable_header(struct str s)
+{
+	return form_is_request_header(s) && !str_ieq(s, STR("Host"));
+}
+
+bool
+form_is_media_type(struct str s)
+{
+	const char *slash = s.n ? memchr(s.p, '/', s.n) : NULL;
+	size_t n = slash ? (size_t)(slash - s.p) : 0;
+
+	return slash && form_is_token((struct str){s.p, n}) &&
+	       form_is_token((struct str){slash + 1, s.n - n - 1});
+}
+
+/* example.com/x would be a path beside the request's. */
+bool
+form_is_location(struct str s)
+{
+	return s.n <= TEXT_MAX && consists_of(s, "/-._~!$&'()*+,;=:@%?#[]{}") &&
+	       (s.p[0] == '/' || s.p[0] == '{' || memmem(s.p, s.n, "://", 3));
+}
+
+bool
+form_is_answer(struct str s)
+{
+	return s.n >= 2 && s.n <= ANSWER_MAX && is_printable(s, "") && s.p[0] == '{' &&
+	       s.p[s.n - 1] == '}';
+}
+
+bool
+form_is_name(struct str s)
+{
+	return s.n <= NAME_MAX_BYTES && consists_of(s, "-_.");
 }
 
 static bool
@@ -141,12 +217,23 @@ form_is_path(struct str s)
 	       consists_of(s, "/-._~!$&'()*+,;=:@%");
 }
 
+/* No equals sign, which -U takes for the beginning of a weight, and nothing that a
+ * log line or a label would have to quote. */
+static bool
+is_unix_address(struct str s)
+{
+	struct str path;
+
+	return addr_unix_path(s, &path) && path.n > 1 && path.p[0] == '/' &&
+	       consists_of(path, "/-_.~+@%:,");
+}
+
 bool
 form_is_listener_address(struct str s)
 {
 	struct addr addr;
 
-	return addr_parse(s, &addr);
+	return addr_parse(s, &addr) || is_unix_address(s);
 }
 
 bool
@@ -156,10 +243,44 @@ form_is_backend_address(struct str s)
 	struct addr addr;
 	uint16_t port;
 
+	if (is_unix_address(s))
+		return true;
 	if (!addr_split(s, &host, &port) || port == 0 || host.n == 0 ||
 	    host.p[0] == '*')
 		return false;
 	return addr_parse(s, &addr) || is_hostname(host);
+}
+
+bool
+form_is_backend_name(struct str s)
+{
+	return (s.n <= HOST_MAX + 8 && consists_of(s, "-_.:[]")) || is_unix_address(s);
+}
+
+/* The host of an origin, and its port where it has one. */
+static bool
+is_origin_host(struct str s)
+{
+	struct str host;
+	struct addr addr;
+	uint16_t port;
+
+	if (addr_split(s, &host, &port))
+		return port != 0 && (form_is_host(host) || addr_parse(s, &addr));
+	return form_is_host(s) || (s.n && s.p[0] == '[' && addr_parse_ip(s, &addr));
+}
+
+bool
+form_is_origin(struct str s)
+{
+	const char *colon = s.n ? memchr(s.p, ':', s.n) : NULL;
+	size_t n = colon ? (size_t)(colon - s.p) : 0;
+
+	if (str_eq(s, STR("null")))
+		return true;
+	return n && s.n > n + 3 && s.n <= TEXT_MAX && memcmp(colon, "://", 3) == 0 &&
+	       consists_of((struct str){s.p, n}, "+-.") &&
+	       is_origin_host((struct str){colon + 3, s.n - n - 3});
 }
 
 bool

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * load_private.h - what load.c, flags.c and check.c share while a configuration is
- * being made. Included by them alone.
+ * load_private.h - what load.c, fill.c, flags.c, check.c, routes.c and pages.c share
+ * while a configuration is being made. Included by them alone.
  */
 #ifndef ROOST_CONFIG_LOAD_PRIVATE_H
 #define ROOST_CONFIG_LOAD_PRIVATE_H
@@ -74,5 +74,31 @@ void loader_add_route(struct loader *l, const struct config_upstream *upstream);
 
 /* check.c: looks across the values and completes what follows from others. */
 void loader_check(struct loader *l);
+
+/* Was it in the file or a flag, if only to be refused? */
+bool loader_is_given(const struct loader *l, const void *field);
+
+/* Where to complain about something that is nowhere. */
+struct origin loader_lack(const struct loader *l, const char *flag);
+
+/* A key that must differ from its neighbours' keys. */
+struct item {
+	const char *key;
+	struct origin at;
+	size_t number; /* as the file has them, from 0 */
+};
+
+/* Complains about those that are not the first of their key; sorts them. */
+void loader_check_doubles(struct loader *l, const char *what, struct item *items,
+    size_t n);
+
+/* Complains about values that mean nothing beside the others, as their rows say;
+ * `path` of the element, as "routes[1]". */
+void loader_check_belongs(struct loader *l, enum section_id section,
+    const void *element, const char *path);
+
+/* routes.c, pages.c: the same for those sections. */
+void loader_check_routes(struct loader *l);
+void loader_check_error_pages(struct loader *l);
 
 #endif

@@ -5,7 +5,6 @@
  * A default stands here, as the administrator would write it, and nowhere else.
  */
 #include "config/schema.h"
-#include "base/strbuf.h"
 #include "config/config.h"
 #include "config/form.h"
 
@@ -16,58 +15,69 @@
 #define ARRAY(parent, array, n) \
 	.offset = offsetof(struct parent, array), .count = offsetof(struct parent, n)
 
-/* clang-format off */
-#define NO_ID {NO_FIELD, NO_FIELD}
-/* clang-format on */
+/* a section that is one map inside its parent's struct */
+#define INSIDE(parent, member, type)                                            \
+	.offset = offsetof(struct parent, member), .size = sizeof(struct type), \
+	.place = NO_FIELD
+
+/* one that is an array, of which each element knows its place */
+#define ELEMENT(type) .size = sizeof(struct type), .place = offsetof(struct type, place)
 
 #define SECOND UINT64_C(1000)
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
 
+#define GIB (UINT64_C(1) << 30)
+
+enum { MAX_LIST = 256, MAX_MAP = 64, MILLION = 1000000 };
+
 /* Rows are laid out by hand: one glance, one key. */
 /* clang-format off */
 const struct schema_section schema_sections[SECTION_COUNT] = {
 	[SECTION_TOP] = {SECTION_TOP, "", .size = sizeof(struct config),
-	    .place = NO_FIELD, .id = NO_ID},
-	[SECTION_LOG] = {SECTION_TOP, "log", .offset = offsetof(struct config, log),
-	    .size = sizeof(struct config_log), .place = NO_FIELD, .id = NO_ID},
-	[SECTION_PINS] = {SECTION_TOP, "pins", .offset = offsetof(struct config, pins),
-	    .size = sizeof(struct config_pins), .place = NO_FIELD, .id = NO_ID},
+	    .place = NO_FIELD},
+	[SECTION_LOG] = {SECTION_TOP, "log", INSIDE(config, log, config_log)},
+	[SECTION_ACCESS_LOG] = {SECTION_TOP, "access_log",
+	    INSIDE(config, access_log, config_access_log)},
+	[SECTION_PINS] = {SECTION_TOP, "pins", INSIDE(config, pins, config_pins)},
+	[SECTION_ERROR_PAGE] = {SECTION_TOP, "error_pages", SHAPE_LIST,
+	    ARRAY(config, error_pages, n_error_pages), ELEMENT(config_error_page),
+	    .id = {"status"}, .reloadable = true},
 	[SECTION_LISTENER] = {SECTION_TOP, "listeners", SHAPE_LIST,
-	    ARRAY(config, listeners, n_listeners),
-	    .size = sizeof(struct config_listener),
-	    .place = offsetof(struct config_listener, place),
-	    .id = {offsetof(struct config_listener, bind), NO_FIELD}},
+	    ARRAY(config, listeners, n_listeners), ELEMENT(config_listener),
+	    .id = {"bind"}},
 	[SECTION_ROUTE] = {SECTION_TOP, "routes", SHAPE_LIST,
-	    ARRAY(config, routes, n_routes), .size = sizeof(struct config_route),
-	    .place = offsetof(struct config_route, place),
-	    .id = {offsetof(struct config_route, host),
-		offsetof(struct config_route, path)},
+	    ARRAY(config, routes, n_routes), ELEMENT(config_route),
+	    .id = {"host", "path"}, .more = {"match", "methods", "headers"},
+	    .reloadable = true},
+	[SECTION_REQUEST_HEADERS] = {SECTION_ROUTE, "request_headers",
+	    INSIDE(config_route, request_headers, config_header_edits)},
+	[SECTION_RESPONSE_HEADERS] = {SECTION_ROUTE, "response_headers",
+	    INSIDE(config_route, response_headers, config_header_edits)},
+	[SECTION_COMPRESS] = {SECTION_ROUTE, "compress",
+	    INSIDE(config_route, compress, config_compress)},
+	[SECTION_APP_HEARTBEAT] = {SECTION_ROUTE, "app_heartbeats", SHAPE_LIST,
+	    ARRAY(config_route, app_heartbeats, n_app_heartbeats),
+	    ELEMENT(config_app_heartbeat), .id = {"value"}, .more = {"field"},
 	    .reloadable = true},
 	[SECTION_UPSTREAM] = {SECTION_TOP, "upstreams", SHAPE_NAMED,
-	    ARRAY(config, upstreams, n_upstreams),
-	    .size = sizeof(struct config_upstream),
-	    .place = offsetof(struct config_upstream, place),
-	    .id = {offsetof(struct config_upstream, name), NO_FIELD},
-	    .reloadable = true},
+	    ARRAY(config, upstreams, n_upstreams), ELEMENT(config_upstream),
+	    .name = offsetof(struct config_upstream, name), .reloadable = true},
 	[SECTION_PIN] = {SECTION_UPSTREAM, "pin",
-	    .offset = offsetof(struct config_upstream, pin),
-	    .size = sizeof(struct config_pin), .place = NO_FIELD, .id = NO_ID},
+	    INSIDE(config_upstream, pin, config_pin)},
 	[SECTION_REHOME] = {SECTION_UPSTREAM, "rehome",
-	    .offset = offsetof(struct config_upstream, rehome),
-	    .size = sizeof(struct config_rehome), .place = NO_FIELD, .id = NO_ID},
+	    INSIDE(config_upstream, rehome, config_rehome)},
+	[SECTION_HEARTBEAT] = {SECTION_UPSTREAM, "heartbeat",
+	    INSIDE(config_upstream, heartbeat, config_heartbeat)},
 	[SECTION_TIMEOUTS] = {SECTION_UPSTREAM, "timeouts",
-	    .offset = offsetof(struct config_upstream, timeouts),
-	    .size = sizeof(struct config_timeouts), .place = NO_FIELD, .id = NO_ID},
+	    INSIDE(config_upstream, timeouts, config_timeouts)},
 	[SECTION_LIMITS] = {SECTION_UPSTREAM, "limits",
-	    .offset = offsetof(struct config_upstream, limits),
-	    .size = sizeof(struct config_limits), .place = NO_FIELD, .id = NO_ID},
+	    INSIDE(config_upstream, limits, config_limits)},
+	[SECTION_CLIENT_LIMITS] = {SECTION_UPSTREAM, "client_limits",
+	    INSIDE(config_upstream, client_limits, config_client_limits)},
 	[SECTION_BACKEND] = {SECTION_UPSTREAM, "backends", SHAPE_LIST,
-	    ARRAY(config_upstream, backends, n_backends),
-	    .size = sizeof(struct config_backend),
-	    .place = offsetof(struct config_backend, place),
-	    .id = {offsetof(struct config_backend, name), NO_FIELD},
-	    .reloadable = true},
+	    ARRAY(config_upstream, backends, n_backends), ELEMENT(config_backend),
+	    .id = {"name"}, .reloadable = true},
 };
 
 static const struct value_name log_levels[] = {{"debug", LEVEL_DEBUG},
@@ -77,9 +87,43 @@ static const struct value_name log_levels[] = {{"debug", LEVEL_DEBUG},
 static const struct value_name log_formats[] = {
     {"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}};
 
+static const struct value_name proxy_protocols_in[] = {{"off", PROXY_IN_OFF},
+    {"optional", PROXY_IN_OPTIONAL}, {"required", PROXY_IN_REQUIRED}, {NULL, 0}};
+
+static const struct value_name route_matches[] = {
+    {"prefix", MATCH_PREFIX}, {"exact", MATCH_EXACT}, {NULL, 0}};
+
+static const struct value_name redirect_statuses[] = {{"301", 301}, {"302", 302},
+    {"303", 303}, {"307", 307}, {"308", 308}, {NULL, 0}};
+
+#ifdef HAVE_BROTLI
+#define EXPECTED_CODINGS "a list of gzip and br"
+static const struct value_name codings[] = {
+    {"gzip", COMPRESS_GZIP}, {"br", COMPRESS_BROTLI}, {NULL, 0}};
+#else
+#define EXPECTED_CODINGS "a list of gzip (this roost is built without brotli for br)"
+static const struct value_name codings[] = {{"gzip", COMPRESS_GZIP}, {NULL, 0}};
+#endif
+
 static const struct value_name balance_policies[] = {
     {"least-sessions", BALANCE_LEAST_SESSIONS}, {"round-robin", BALANCE_ROUND_ROBIN},
     {NULL, 0}};
+
+static const struct value_name forwarded_styles[] = {{"x-forwarded", FORWARDED_X},
+    {"standard", FORWARDED_STANDARD}, {"both", FORWARDED_BOTH},
+    {"off", FORWARDED_OFF}, {NULL, 0}};
+
+static const struct value_name trace_contexts[] = {
+    {"pass", TRACE_PASS}, {"create", TRACE_CREATE}, {NULL, 0}};
+
+static const struct value_name proxy_protocols_out[] = {{"off", PROXY_OUT_OFF},
+    {"v1", PROXY_OUT_V1}, {"v2", PROXY_OUT_V2}, {NULL, 0}};
+
+static const struct value_name half_closes[] = {
+    {"abort", HALF_CLOSE_ABORT}, {"serve", HALF_CLOSE_SERVE}, {NULL, 0}};
+
+static const struct value_name utf8_checks[] = {
+    {"pass", UTF8_PASS}, {"check", UTF8_CHECK}, {NULL, 0}};
 
 static const struct value_name rehome_modes[] = {{"off", REHOME_OFF},
     {"reconnect", REHOME_RECONNECT}, {"transparent", REHOME_TRANSPARENT}, {NULL, 0}};
@@ -87,9 +131,61 @@ static const struct value_name rehome_modes[] = {{"off", REHOME_OFF},
 static const struct value_name failure_actions[] = {
     {"rehome", ON_FAILURE_REHOME}, {"close", ON_FAILURE_CLOSE}, {NULL, 0}};
 
+static const struct value_name limited_by[] = {
+    {"address", LIMIT_BY_ADDRESS}, {"client", LIMIT_BY_CLIENT}, {NULL, 0}};
+
+static const struct value_name excesses[] = {{"refuse", EXCESS_REFUSE},
+    {"replace-oldest", EXCESS_REPLACE_OLDEST}, {NULL, 0}};
+
 static const struct value_name backend_states[] = {{"up", BACKEND_UP},
     {"drain", BACKEND_DRAIN}, {"down", BACKEND_DOWN}, {NULL, 0}};
+/* clang-format on */
 
+static bool
+is_unix(const void *listener)
+{
+	return ((const struct config_listener *)listener)->unix_path != NULL;
+}
+
+static bool
+has_body(const void *route)
+{
+	unsigned status = ((const struct config_route *)route)->respond;
+
+	return status != 0 && status != 204 && status != 205 && status != 304;
+}
+
+static bool
+is_redirect(const void *route)
+{
+	return ((const struct config_route *)route)->redirect != NULL;
+}
+
+static bool
+is_passed_on(const void *route)
+{
+	return ((const struct config_route *)route)->upstream != NULL;
+}
+
+/* what messages say is allowed, where several rows say the same */
+#define EXPECTED_UNIX \
+	"unix: and an absolute path (at most 107 letters, digits and /-_.~+@%:,)"
+#define TEMPLATE_NAMES                                                   \
+	"{scheme}, {host}, {path}, {query}, {uri}, {method}, {client}, " \
+	"{request_id}, {upstream} or {backend} in it, and {{ or }} for a brace"
+#define EXPECTED_TEMPLATE "text, perhaps with " TEMPLATE_NAMES
+#define NOT_EDITABLE                                                                \
+	"those of framing (Content-Length, Transfer-Encoding, Trailer, TE) and of " \
+	"the connection (Connection, Keep-Alive, Upgrade, Proxy-*)"
+#define EXPECTED_HEADER "a header's name, but for Host, " NOT_EDITABLE
+#define EXPECTED_REQUEST_HEADER "a header's name, but for " NOT_EDITABLE
+
+/* what is edited in a head, and how */
+#define EDIT(member)                                            \
+	.offset = offsetof(struct config_header_edits, member), \
+	.count = offsetof(struct config_header_edits, n_##member)
+
+/* clang-format off */
 const struct schema_row schema_rows[] = {
 	{SECTION_TOP, "workers", VALUE_UNSIGNED, FIELD(config, workers),
 	    .standard = "auto", .min = 0, .max = 256, .zero = "auto", .unit = "threads",
@@ -106,6 +202,13 @@ const struct schema_row schema_rows[] = {
 	    .expected = "stderr or a file name",
 	    .help = "where messages go"},
 
+	{SECTION_ACCESS_LOG, "format", VALUE_ENUM, FIELD(config_access_log, format),
+	    .standard = "text", .names = log_formats,
+	    .help = "combined lines, or a JSON object a line"},
+	{SECTION_ACCESS_LOG, "file", VALUE_STRING, FIELD(config_access_log, file),
+	    .good = form_is_text, .expected = "a file name",
+	    .help = "a line for each exchange goes there; without: none is written"},
+
 	{SECTION_PINS, "max", VALUE_UNSIGNED, FIELD(config_pins, max),
 	    .standard = "1000000", .min = 1, .max = 1000000000, .reloadable = true,
 	    .unit = "pins",
@@ -114,11 +217,35 @@ const struct schema_row schema_rows[] = {
 	    .good = form_is_text, .expected = "a file name",
 	    .help = "secret of the issued cookies, the same on all nodes; else random"},
 
+	{SECTION_ERROR_PAGE, "status", VALUE_UNSIGNED, FIELD(config_error_page, status),
+	    .required = true, .min = 400, .max = 599, .reloadable = true,
+	    .help = "the status whose page this is"},
+	{SECTION_ERROR_PAGE, "file", VALUE_STRING, FIELD(config_error_page, file),
+	    .content = offsetof(struct config_error_page, text),
+	    .required = true, .good = form_is_text, .reloadable = true,
+	    .expected = "the name of a file of HTML",
+	    .help = "what browsers get instead of roost's own page"},
+
 	{SECTION_LISTENER, "bind", VALUE_STRING, FIELD(config_listener, bind),
 	    .required = true, .good = form_is_listener_address,
 	    .expected = "a numeric address and port such as 127.0.0.1:8080, "
-			"[::1]:8080 or *:8080",
-	    .help = "address and port to accept connections on"},
+			"[::1]:8080 or *:8080, or " EXPECTED_UNIX,
+	    .help = "address and port, or unix socket, to accept connections on"},
+	{SECTION_LISTENER, "mode", VALUE_MODE, FIELD(config_listener, mode),
+	    .standard = "0666", .max = 0777, .applies = is_unix,
+	    .belongs = "beside a bind of unix:",
+	    .help = "who may connect to the unix socket"},
+	{SECTION_LISTENER, "proxy_protocol", VALUE_ENUM,
+	    FIELD(config_listener, proxy_protocol),
+	    .standard = "off", .names = proxy_protocols_in, .reloadable = true,
+	    .help = "do trusted peers begin with a PROXY header?"},
+	{SECTION_LISTENER, "trusted", VALUE_RANGES, FIELD(config_listener, trusted),
+	    .count = offsetof(struct config_listener, n_trusted),
+	    .unix_too = offsetof(struct config_listener, trusts_unix),
+	    .standard = "[]", .max = MAX_LIST, .reloadable = true,
+	    .expected = "a list of addresses, ranges such as 10.0.0.0/8 (no bits set "
+			"beyond the prefix), and unix",
+	    .help = "proxies in front, whose word about the client is believed"},
 
 	{SECTION_ROUTE, "host", VALUE_STRING, FIELD(config_route, host),
 	    .good = form_is_host, .reloadable = true,
@@ -127,10 +254,119 @@ const struct schema_row schema_rows[] = {
 	{SECTION_ROUTE, "path", VALUE_STRING, FIELD(config_route, path),
 	    .standard = "/", .good = form_is_path, .reloadable = true,
 	    .expected = "a path that begins with /",
-	    .help = "the path prefix it is for, up to a segment boundary"},
+	    .help = "the path it is for"},
+	{SECTION_ROUTE, "match", VALUE_ENUM, FIELD(config_route, match),
+	    .standard = "prefix", .names = route_matches, .reloadable = true,
+	    .help = "paths that begin so, up to a segment boundary, or this one only"},
+	{SECTION_ROUTE, "methods", VALUE_STRINGS, FIELD(config_route, methods),
+	    .count = offsetof(struct config_route, n_methods),
+	    .standard = "[]", .max = MAX_LIST, .good = form_is_method,
+	    .reloadable = true, .expected = "a list of methods in capitals such as GET",
+	    .help = "the methods it is for; none: all"},
+	{SECTION_ROUTE, "headers", VALUE_HEADERS, FIELD(config_route, headers),
+	    .count = offsetof(struct config_route, n_headers),
+	    .standard = "{}", .max = MAX_MAP, .good = form_is_text,
+	    .good_name = form_is_token, .reloadable = true,
+	    .expected = "text, or \"*\" for any", .expected_name = "a header's name",
+	    .help = "headers that a request must have, with these values"},
 	{SECTION_ROUTE, "upstream", VALUE_STRING, FIELD(config_route, upstream),
-	    .required = true, .good = form_is_name, .reloadable = true,
+	    .good = form_is_name, .reloadable = true,
 	    .expected = "the name of an upstream", .help = "where such requests go"},
+	{SECTION_ROUTE, "respond", VALUE_UNSIGNED, FIELD(config_route, respond),
+	    .min = 200, .max = 599, .reloadable = true,
+	    .help = "the status of an answer that roost gives itself"},
+	{SECTION_ROUTE, "text", VALUE_STRING, FIELD(config_route, text),
+	    .good = form_is_lines, .applies = has_body, .reloadable = true,
+	    .belongs = "beside respond, but for 204, 205 and 304, which have no body",
+	    .expected = "text of at most 4096 bytes",
+	    .help = "the body of that answer"},
+	{SECTION_ROUTE, "redirect", VALUE_STRING, FIELD(config_route, redirect),
+	    .good = form_is_location, .template = true, .reloadable = true,
+	    .expected = "a URL or path, perhaps with " TEMPLATE_NAMES,
+	    .help = "where such requests are sent by a redirect"},
+	{SECTION_ROUTE, "redirect_status", VALUE_ENUM,
+	    FIELD(config_route, redirect_status), .standard = "308",
+	    .names = redirect_statuses, .applies = is_redirect,
+	    .belongs = "beside redirect", .reloadable = true,
+	    .help = "the status of that redirect"},
+	{SECTION_ROUTE, "rewrite", VALUE_STRING, FIELD(config_route, rewrite),
+	    .good = form_is_path, .applies = is_passed_on,
+	    .belongs = "beside upstream", .reloadable = true,
+	    .expected = "a path that begins with /",
+	    .help = "takes the place of path in what the backend gets"},
+	{SECTION_ROUTE, "origins", VALUE_STRINGS, FIELD(config_route, origins),
+	    .count = offsetof(struct config_route, n_origins),
+	    .standard = "[]", .max = MAX_LIST, .good = form_is_origin,
+	    .reloadable = true,
+	    .expected = "a list of SCHEME://HOST[:PORT], SCHEME://*.HOST and null",
+	    .help = "pages that may open a WebSocket here; none: all"},
+
+	{SECTION_REQUEST_HEADERS, "set", VALUE_HEADERS, EDIT(set),
+	    .standard = "{}", .max = MAX_MAP, .good = form_is_text, .template = true,
+	    .good_name = form_is_request_header, .reloadable = true,
+	    .expected = EXPECTED_TEMPLATE, .expected_name = EXPECTED_REQUEST_HEADER,
+	    .help = "headers that backends get in the place of the client's"},
+	{SECTION_REQUEST_HEADERS, "add", VALUE_HEADERS, EDIT(add),
+	    .standard = "{}", .max = MAX_MAP, .good = form_is_text, .template = true,
+	    .good_name = form_is_editable_header, .reloadable = true,
+	    .expected = EXPECTED_TEMPLATE, .expected_name = EXPECTED_HEADER,
+	    .help = "headers that backends get beside the client's"},
+	{SECTION_REQUEST_HEADERS, "remove", VALUE_STRINGS, EDIT(remove),
+	    .standard = "[]", .max = MAX_LIST, .good = form_is_editable_header,
+	    .reloadable = true, .expected = EXPECTED_HEADER,
+	    .help = "headers of the client that backends do not get"},
+
+	{SECTION_RESPONSE_HEADERS, "set", VALUE_HEADERS, EDIT(set),
+	    .standard = "{}", .max = MAX_MAP, .good = form_is_text, .template = true,
+	    .good_name = form_is_editable_header, .reloadable = true,
+	    .expected = EXPECTED_TEMPLATE, .expected_name = EXPECTED_HEADER,
+	    .help = "headers that clients get in the place of the backend's"},
+	{SECTION_RESPONSE_HEADERS, "add", VALUE_HEADERS, EDIT(add),
+	    .standard = "{}", .max = MAX_MAP, .good = form_is_text, .template = true,
+	    .good_name = form_is_editable_header, .reloadable = true,
+	    .expected = EXPECTED_TEMPLATE, .expected_name = EXPECTED_HEADER,
+	    .help = "headers that clients get beside the backend's"},
+	{SECTION_RESPONSE_HEADERS, "remove", VALUE_STRINGS, EDIT(remove),
+	    .standard = "[]", .max = MAX_LIST, .good = form_is_editable_header,
+	    .reloadable = true, .expected = EXPECTED_HEADER,
+	    .help = "headers of the backend that clients do not get"},
+
+	{SECTION_COMPRESS, "codings", VALUE_FLAGS, FIELD(config_compress, codings),
+	    .standard = "[]", .max = MAX_LIST, .names = codings, .reloadable = true,
+	    .expected = EXPECTED_CODINGS,
+	    .help = "codings in which bodies are compressed; none: off"},
+	{SECTION_COMPRESS, "types", VALUE_STRINGS, FIELD(config_compress, types),
+	    .count = offsetof(struct config_compress, n_types),
+	    .standard = "[text/html, text/css, text/plain, text/javascript, "
+			"application/javascript, application/json, application/xml, "
+			"image/svg+xml, application/wasm]",
+	    .max = MAX_LIST, .good = form_is_media_type, .reloadable = true,
+	    .expected = "a list of media types such as text/html",
+	    .help = "media types that are compressed"},
+	{SECTION_COMPRESS, "min_length", VALUE_SIZE, FIELD(config_compress, min_length),
+	    .standard = "1k", .max = GIB, .reloadable = true,
+	    .help = "shorter bodies are left alone, where the length is known"},
+	{SECTION_COMPRESS, "level", VALUE_UNSIGNED, FIELD(config_compress, level),
+	    .standard = "4", .min = 1, .max = 9, .reloadable = true,
+	    .help = "1 is fast, 9 is small"},
+
+	{SECTION_APP_HEARTBEAT, "field", VALUE_STRING,
+	    FIELD(config_app_heartbeat, field), .standard = "type",
+	    .good = form_is_text, .reloadable = true, .expected = "a member's name",
+	    .help = "the member of a message's JSON object that is looked at"},
+	{SECTION_APP_HEARTBEAT, "value", VALUE_STRING,
+	    FIELD(config_app_heartbeat, value), .required = true,
+	    .good = form_is_text, .reloadable = true,
+	    .expected = "text such as ping", .help = "the text it has in a heartbeat"},
+	{SECTION_APP_HEARTBEAT, "answer", VALUE_STRING,
+	    FIELD(config_app_heartbeat, answer), .required = true,
+	    .good = form_is_answer, .reloadable = true,
+	    .expected = "a JSON object of at most 1000 bytes such as "
+			"{\"type\":\"pong\"}",
+	    .help = "the message that roost answers with"},
+	{SECTION_APP_HEARTBEAT, "forward", VALUE_BOOL,
+	    FIELD(config_app_heartbeat, forward), .standard = "false",
+	    .reloadable = true, .help = "does the backend see the heartbeat, too?"},
 
 	{SECTION_UPSTREAM, "balance", VALUE_ENUM, FIELD(config_upstream, balance),
 	    .standard = "least-sessions", .names = balance_policies, .reloadable = true,
@@ -138,9 +374,27 @@ const struct schema_row schema_rows[] = {
 	{SECTION_UPSTREAM, "client_key", VALUE_CLIENT_KEYS,
 	    FIELD(config_upstream, client_keys),
 	    .count = offsetof(struct config_upstream, n_client_keys),
-	    .standard = "[cookie:roost, address]", .reloadable = true,
+	    .standard = "[cookie:roost, address]", .min = 1, .max = 16,
+	    .reloadable = true,
 	    .expected = "a list of cookie:NAME, header:NAME, query:NAME and address",
 	    .help = "who the client is: the first of these that has a value"},
+	{SECTION_UPSTREAM, "forwarded", VALUE_ENUM, FIELD(config_upstream, forwarded),
+	    .standard = "x-forwarded", .names = forwarded_styles, .reloadable = true,
+	    .help = "headers that tell backends who the client is"},
+	{SECTION_UPSTREAM, "trace_context", VALUE_ENUM,
+	    FIELD(config_upstream, trace_context),
+	    .standard = "pass", .names = trace_contexts, .reloadable = true,
+	    .help = "traceparent as the client sent it, or made where it is missing"},
+	{SECTION_UPSTREAM, "proxy_protocol", VALUE_ENUM,
+	    FIELD(config_upstream, proxy_protocol),
+	    .standard = "off", .names = proxy_protocols_out, .reloadable = true,
+	    .help = "a PROXY header in front of each connection to a backend"},
+	{SECTION_UPSTREAM, "half_close", VALUE_ENUM, FIELD(config_upstream, half_close),
+	    .standard = "abort", .names = half_closes, .reloadable = true,
+	    .help = "what becomes of a client that shuts down its side early"},
+	{SECTION_UPSTREAM, "utf8", VALUE_ENUM, FIELD(config_upstream, utf8),
+	    .standard = "pass", .names = utf8_checks, .reloadable = true,
+	    .help = "are WebSocket text messages checked?"},
 	{SECTION_UPSTREAM, "retries", VALUE_UNSIGNED, FIELD(config_upstream, retries),
 	    .standard = "1", .max = 10, .reloadable = true, .unit = "tries",
 	    .help = "other backends tried after a failure, where that is safe"},
@@ -179,6 +433,19 @@ const struct schema_row schema_rows[] = {
 			"(after 1000 and 1001 clients stay away)",
 	    .help = "close code that tells clients to come back (mode reconnect)"},
 
+	{SECTION_HEARTBEAT, "interval", VALUE_DURATION,
+	    FIELD(config_heartbeat, interval_ms), .standard = "20s", .max = 24 * HOUR,
+	    .reloadable = true,
+	    .help = "silence of a WebSocket's side before a ping; 0: no pings"},
+	{SECTION_HEARTBEAT, "timeout", VALUE_DURATION,
+	    FIELD(config_heartbeat, timeout_ms), .standard = "10s", .min = 1,
+	    .max = HOUR, .reloadable = true,
+	    .help = "for anything to come back after a ping"},
+	{SECTION_HEARTBEAT, "sweep", VALUE_DURATION,
+	    FIELD(config_heartbeat, sweep_ms), .standard = "30s", .min = 10,
+	    .max = HOUR, .reloadable = true,
+	    .help = "how often to look for sessions that timers missed"},
+
 	{SECTION_TIMEOUTS, "connect", VALUE_DURATION,
 	    FIELD(config_timeouts, connect_ms), .standard = "5s", .max = 24 * HOUR,
 	    .reloadable = true,
@@ -199,11 +466,72 @@ const struct schema_row schema_rows[] = {
 	{SECTION_TIMEOUTS, "keepalive", VALUE_DURATION,
 	    FIELD(config_timeouts, keepalive_ms), .standard = "60s", .max = 24 * HOUR,
 	    .reloadable = true, .help = "for an idle connection, on either side"},
+	{SECTION_TIMEOUTS, "write", VALUE_DURATION, FIELD(config_timeouts, write_ms),
+	    .standard = "30s", .max = 24 * HOUR, .reloadable = true,
+	    .help = "for a side of a WebSocket that takes nothing"},
 
 	{SECTION_LIMITS, "max_sessions", VALUE_UNSIGNED,
-	    FIELD(config_limits, max_sessions), .standard = "0", .max = 100000000,
+	    FIELD(config_limits, max_sessions), .standard = "0", .max = 100 * MILLION,
 	    .reloadable = true, .unit = "sessions",
 	    .help = "WebSocket sessions that one backend may hold; 0: no limit"},
+	{SECTION_LIMITS, "max_connections", VALUE_UNSIGNED,
+	    FIELD(config_limits, max_connections), .standard = "0",
+	    .max = 100 * MILLION, .reloadable = true, .unit = "connections",
+	    .help = "exchanges and sessions at once that one backend may have"},
+	{SECTION_LIMITS, "queue", VALUE_UNSIGNED, FIELD(config_limits, queue),
+	    .standard = "1024", .max = MILLION, .reloadable = true, .unit = "requests",
+	    .help = "requests per worker that wait for a full upstream; 0: none waits"},
+	{SECTION_LIMITS, "queue_timeout", VALUE_DURATION,
+	    FIELD(config_limits, queue_timeout_ms), .standard = "5s", .max = HOUR,
+	    .reloadable = true, .help = "how long they wait"},
+	{SECTION_LIMITS, "max_body", VALUE_SIZE, FIELD(config_limits, max_body),
+	    .standard = "0", .max = 1024 * GIB, .reloadable = true,
+	    .help = "the longest request body; 0: no limit"},
+	{SECTION_LIMITS, "min_rate", VALUE_SIZE, FIELD(config_limits, min_rate),
+	    .standard = "0", .max = GIB, .reloadable = true,
+	    .help = "of a request body, per second; 0: as slow as one likes"},
+	{SECTION_LIMITS, "max_message", VALUE_SIZE, FIELD(config_limits, max_message),
+	    .standard = "0", .max = 1024 * GIB, .reloadable = true,
+	    .help = "the longest WebSocket message; 0: no limit"},
+	{SECTION_LIMITS, "max_frame", VALUE_SIZE, FIELD(config_limits, max_frame),
+	    .standard = "0", .max = 1024 * GIB, .reloadable = true,
+	    .help = "the longest WebSocket frame; 0: no limit"},
+	{SECTION_LIMITS, "max_session_age", VALUE_DURATION,
+	    FIELD(config_limits, max_session_age_ms), .standard = "0",
+	    .max = 8760 * HOUR, .reloadable = true,
+	    .help = "how long a session may last; 0: no limit"},
+	{SECTION_LIMITS, "upgrades", VALUE_UNSIGNED, FIELD(config_limits, upgrades),
+	    .standard = "0", .max = MILLION, .reloadable = true,
+	    .unit = "sessions per second",
+	    .help = "how fast new sessions are let in; 0: no limit"},
+
+	{SECTION_CLIENT_LIMITS, "by", VALUE_ENUM, FIELD(config_client_limits, by),
+	    .standard = "address", .names = limited_by, .reloadable = true,
+	    .help = "what one client is: an address, or a client key"},
+	{SECTION_CLIENT_LIMITS, "rate", VALUE_UNSIGNED,
+	    FIELD(config_client_limits, rate), .standard = "0", .max = MILLION,
+	    .reloadable = true, .unit = "requests per second",
+	    .help = "how fast one client may ask; 0: no limit"},
+	{SECTION_CLIENT_LIMITS, "burst", VALUE_UNSIGNED,
+	    FIELD(config_client_limits, burst), .standard = "0", .max = MILLION,
+	    .reloadable = true, .unit = "requests",
+	    .help = "how many at once before the rate counts; 0: as rate"},
+	{SECTION_CLIENT_LIMITS, "exchanges", VALUE_UNSIGNED,
+	    FIELD(config_client_limits, exchanges), .standard = "0", .max = MILLION,
+	    .reloadable = true, .unit = "exchanges",
+	    .help = "how many one client may have at once; 0: no limit"},
+	{SECTION_CLIENT_LIMITS, "sessions", VALUE_UNSIGNED,
+	    FIELD(config_client_limits, sessions), .standard = "0", .max = MILLION,
+	    .reloadable = true, .unit = "sessions",
+	    .help = "how many one client may have at once; 0: no limit"},
+	{SECTION_CLIENT_LIMITS, "upgrades", VALUE_UNSIGNED,
+	    FIELD(config_client_limits, upgrades), .standard = "0", .max = MILLION,
+	    .reloadable = true, .unit = "sessions per minute",
+	    .help = "how fast one client may open sessions; 0: no limit"},
+	{SECTION_CLIENT_LIMITS, "excess", VALUE_ENUM,
+	    FIELD(config_client_limits, excess), .standard = "refuse",
+	    .names = excesses, .reloadable = true,
+	    .help = "which session goes where there is one too many"},
 
 	{SECTION_BACKEND, "name", VALUE_STRING, FIELD(config_backend, name),
 	    .good = form_is_backend_name, .reloadable = true,
@@ -211,8 +539,9 @@ const struct schema_row schema_rows[] = {
 	    .help = "what logs call it; without: its address"},
 	{SECTION_BACKEND, "address", VALUE_STRING, FIELD(config_backend, address),
 	    .required = true, .good = form_is_backend_address, .reloadable = true,
-	    .expected = "HOST:PORT",
-	    .help = "numeric, or a name that is resolved in the background"},
+	    .expected = "HOST:PORT, or " EXPECTED_UNIX,
+	    .help = "numeric, or a name that is resolved in the background, or a "
+		    "unix socket"},
 	{SECTION_BACKEND, "weight", VALUE_UNSIGNED, FIELD(config_backend, weight),
 	    .standard = "1", .max = 1000, .reloadable = true,
 	    .help = "its share relative to the others; 0: takes nothing new"},
@@ -223,84 +552,3 @@ const struct schema_row schema_rows[] = {
 /* clang-format on */
 
 const size_t schema_n_rows = sizeof(schema_rows) / sizeof(schema_rows[0]);
-
-const struct schema_row *
-schema_next(enum section_id section, const struct schema_row *previous)
-{
-	const struct schema_row *row = previous ? previous + 1 : schema_rows;
-
-	for (; row < schema_rows + schema_n_rows; row++)
-		if (row->section == section)
-			return row;
-	return NULL;
-}
-
-const struct schema_row *
-schema_find(enum section_id section, struct str key)
-{
-	const struct schema_row *r = NULL;
-
-	while ((r = schema_next(section, r)))
-		if (str_eq(key, str_of(r->key)))
-			return r;
-	return NULL;
-}
-
-enum section_id
-schema_next_section(enum section_id parent, enum section_id previous)
-{
-	for (unsigned id = previous + 1u; id < SECTION_COUNT; id++)
-		if (schema_sections[id].parent == parent)
-			return (enum section_id)id;
-	return SECTION_TOP;
-}
-
-char *
-schema_elements(enum section_id section, const void *parent, size_t *n_r)
-{
-	const struct schema_section *s = &schema_sections[section];
-	const char *base = parent;
-	char *elements;
-
-	if (s->shape == SHAPE_MAP) {
-		*n_r = 1;
-		return (char *)(uintptr_t)(base + s->offset);
-	}
-	memcpy(&elements, base + s->offset, sizeof(elements));
-	memcpy(n_r, base + s->count, sizeof(*n_r));
-	return elements;
-}
-
-static void
-section_path(enum section_id section, struct strbuf *out)
-{
-	static const char *const suffixes[] =
-	    {[SHAPE_MAP] = ".", [SHAPE_LIST] = "[].", [SHAPE_NAMED] = ".NAME."};
-	const struct schema_section *s = &schema_sections[section];
-
-	if (section == SECTION_TOP)
-		return;
-	section_path(s->parent, out);
-	strbuf_puts(out, s->key);
-	strbuf_puts(out, suffixes[s->shape]);
-}
-
-void
-schema_path(const struct schema_row *row, struct strbuf *out)
-{
-	section_path(row->section, out);
-	strbuf_puts(out, row->key);
-}
-
-void
-schema_print(FILE *out)
-{
-	struct strbuf path = STRBUF_INIT;
-
-	for (size_t i = 0; i < schema_n_rows; i++) {
-		strbuf_reset(&path);
-		schema_path(&schema_rows[i], &path);
-		fprintf(out, "%s\n", strbuf_cstr(&path));
-	}
-	strbuf_fini(&path);
-}

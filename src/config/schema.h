@@ -20,14 +20,22 @@ struct strbuf;
 enum section_id {
 	SECTION_TOP,
 	SECTION_LOG,
+	SECTION_ACCESS_LOG,
 	SECTION_PINS,
+	SECTION_ERROR_PAGE,
 	SECTION_LISTENER,
 	SECTION_ROUTE,
+	SECTION_REQUEST_HEADERS,
+	SECTION_RESPONSE_HEADERS,
+	SECTION_COMPRESS,
+	SECTION_APP_HEARTBEAT,
 	SECTION_UPSTREAM,
 	SECTION_PIN,
 	SECTION_REHOME,
+	SECTION_HEARTBEAT,
 	SECTION_TIMEOUTS,
 	SECTION_LIMITS,
+	SECTION_CLIENT_LIMITS,
 	SECTION_BACKEND,
 	SECTION_COUNT
 };
@@ -44,12 +52,14 @@ struct schema_section {
 	enum section_id parent; /* that of SECTION_TOP is itself */
 	const char *key;        /* in the parent */
 	enum section_shape shape;
-	size_t offset;   /* in the parent's struct: of this struct, or of the array */
-	size_t count;    /* in the parent's struct: how many are in the array */
-	size_t size;     /* of this struct */
-	size_t place;    /* in this struct: its config_place, or NO_FIELD */
-	size_t id[2];    /* in this struct: the strings that tell one from another */
-	bool reloadable; /* may elements come and go while roost runs? */
+	size_t offset;     /* in the parent's struct: of this struct, or of the array */
+	size_t count;      /* in the parent's struct: how many are in the array */
+	size_t size;       /* of this struct */
+	size_t place;      /* in this struct: its config_place, or NO_FIELD */
+	size_t name;       /* of SHAPE_NAMED, in this struct: the name */
+	const char *id[2]; /* of SHAPE_LIST: keys of what tells one from another */
+	const char *more[3]; /* as well, but mentioned only beside their defaults */
+	bool reloadable;     /* may elements come and go while roost runs? */
 };
 
 enum value_type {
@@ -57,10 +67,17 @@ enum value_type {
 	VALUE_PERCENT,  /* 20% */
 	VALUE_UNSIGNED,
 	VALUE_SIZE, /* 512, 16k, 1m, 1g; stored as bytes */
+	VALUE_MODE, /* "0660", octal */
 	VALUE_BOOL, /* true, false */
 	VALUE_ENUM, /* one of names */
 	VALUE_STRING,
-	VALUE_CLIENT_KEYS /* a list */
+	/* lists; min and max are of the number of elements */
+	VALUE_CLIENT_KEYS,
+	VALUE_STRINGS, /* each as `good` says */
+	VALUE_RANGES,  /* addresses, CIDR, and the word unix */
+	VALUE_FLAGS,   /* some of names, whose values are bits */
+	/* a map from names of headers to values */
+	VALUE_HEADERS
 };
 
 struct value_name {
@@ -75,15 +92,24 @@ struct schema_row {
 	size_t offset;        /* in the section's struct */
 	size_t width;         /* of the field, for numbers */
 	size_t count;         /* of lists: offset of the number of elements */
+	size_t unix_too;      /* of ranges: offset of the bool for the word unix */
+	size_t content;       /* of file names: offset of the struct str with what is in
+				 the file, or 0 */
 	const char *standard; /* the default as one would write it; NULL: none */
 	bool required;
-	bool reloadable;                /* taken over by a running daemon */
-	uint64_t min, max;              /* of numbers, as stored */
-	const char *zero;               /* the word that stands for 0, or NULL */
-	const struct value_name *names; /* of enums */
-	bool (*good)(struct str text);  /* further demands on the text, or NULL */
+	bool reloadable;                    /* taken over by a running daemon */
+	uint64_t min, max;                  /* of numbers, as stored */
+	const char *zero;                   /* the word that stands for 0, or NULL */
+	const struct value_name *names;     /* of enums */
+	bool (*good)(struct str text);      /* further demands on the text, or NULL */
+	bool template;                      /* text with {names}, see form.h */
+	bool (*good_name)(struct str name); /* of headers */
 	const char *expected; /* for messages, where type and range do not say it all */
-	const char *unit;     /* of plain numbers, or NULL */
+	const char *expected_name; /* of headers */
+	/* Does it mean anything beside the other values? NULL: always. */
+	bool (*applies)(const void *section);
+	const char *belongs; /* where it does, for messages: "beside respond" */
+	const char *unit;    /* of plain numbers, or NULL */
 	const char *help;
 };
 

@@ -4,13 +4,12 @@
  */
 #include "config/value.h"
 #include "base/strbuf.h"
+#include "base/template.h"
 #include "config/arena.h"
 #include "config/config.h"
 #include "config/form.h"
 #include "config/schema.h"
 #include <inttypes.h>
-
-enum { MAX_ELEMENTS = 16 };
 
 struct unit {
 	const char *name;
@@ -77,6 +76,21 @@ field_string(const struct schema_row *row, const void *section)
 	return text;
 }
 
+/* A zero and one to four digits, so that nobody takes it for a decimal number. */
+static bool
+read_mode(const struct schema_row *row, struct str text, uint64_t *value_r)
+{
+	*value_r = 0;
+	if (text.n < 2 || text.n > 5 || text.p[0] != '0')
+		return false;
+	for (size_t i = 1; i < text.n; i++) {
+		if (text.p[i] < '0' || text.p[i] > '7')
+			return false;
+		*value_r = *value_r * 8 + (uint64_t)(text.p[i] - '0');
+	}
+	return *value_r <= row->max;
+}
+
 /* Cuts digits off the front. No leading zero: YAML 1.1 would read an octal number. */
 static bool
 cut_number(struct str *s, uint64_t *value_r)
@@ -126,66 +140,6 @@ read_name(const struct value_name *names, struct str text, uint64_t *value_r)
 	return false;
 }
 
-static bool
-read_client_key(struct str text, struct config_client_key *key, struct arena *arena)
-{
-	static const struct {
-		struct str prefix;
-		enum client_key_kind kind;
-	} kinds[] = {{{"cookie:", 7}, KEY_COOKIE}, {{"header:", 7}, KEY_HEADER},
-	    {{"query:", 6}, KEY_QUERY}};
-
-	if (!form_is_client_key(text))
-		return false;
-	key->kind = KEY_ADDRESS;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		size_t n = kinds[i].prefix.n;
-
-		if (text.n < n || memcmp(text.p, kinds[i].prefix.p, n) != 0)
-			continue;
-		key->kind = kinds[i].kind;
-		key->name = arena_copy(arena, (struct str){text.p + n, text.n - n});
-	}
-	return true;
-}
-
-bool
-value_read_list(const struct schema_row *row, const struct str *elements, size_t n,
-    void *section, struct arena *arena, size_t *bad_r)
-{
-	struct config_client_key *keys;
-
-	*bad_r = 0;
-	if (n == 0 || n > MAX_ELEMENTS)
-		return false;
-	keys = arena_alloc(arena, n, sizeof(*keys));
-	for (size_t i = 0; keys && i < n; i++) {
-		*bad_r = i;
-		if (!read_client_key(elements[i], &keys[i], arena))
-			return false;
-	}
-	if (!keys)
-		n = 0;
-	memcpy((char *)section + row->offset, &keys, sizeof(keys));
-	memcpy((char *)section + row->count, &n, sizeof(n));
-	return true;
-}
-
-static bool
-read_list_text(const struct schema_row *row, struct str text, void *section,
-    struct arena *arena)
-{
-	struct str elements[MAX_ELEMENTS], rest;
-	size_t n = 0, bad;
-
-	if (text.n < 2 || text.p[0] != '[' || text.p[text.n - 1] != ']')
-		return false;
-	rest = (struct str){text.p + 1, text.n - 2};
-	while (n < MAX_ELEMENTS && str_next_element(&rest, &elements[n]))
-		n++;
-	return rest.n == 0 && value_read_list(row, elements, n, section, arena, &bad);
-}
-
 static void
 read_string(const struct schema_row *row, struct str text, void *section,
     struct arena *arena)
@@ -203,13 +157,15 @@ value_read(const struct schema_row *row, struct str text, void *section,
 	uint64_t value = 0;
 	bool good = true;
 
-	if (row->type == VALUE_CLIENT_KEYS)
-		return read_list_text(row, text, section, arena);
+	if (value_is_many(row))
+		return value_read_many_text(row, text, section, arena);
 	if (row->type == VALUE_ENUM || row->type == VALUE_BOOL)
 		good = read_name(row->names ? row->names : bools, text, &value);
+	else if (row->type == VALUE_MODE)
+		good = read_mode(row, text, &value);
 	else if (row->type != VALUE_STRING)
 		good = read_number(row, text, &value);
-	if (!good || (row->good && !row->good(text)))
+	if (!good || !value_is_good_text(row, text))
 		return false;
 	if (row->type == VALUE_STRING)
 		read_string(row, text, section, arena);
@@ -219,9 +175,21 @@ value_read(const struct schema_row *row, struct str text, void *section,
 }
 
 bool
+value_is_good_text(const struct schema_row *row, struct str text)
+{
+	struct str bad;
+
+	return (!row->good || row->good(text)) &&
+	       (!row->template || template_check(text, &bad));
+}
+
+/* A number whose range does not begin at 0 has no value while it is 0. */
+bool
 value_is_set(const struct schema_row *row, const void *section)
 {
-	return row->type != VALUE_STRING || field_string(row, section) != NULL;
+	if (row->type == VALUE_STRING)
+		return field_string(row, section) != NULL;
+	return value_is_many(row) || row->min == 0 || field_get(row, section) != 0;
 }
 
 static void
@@ -249,63 +217,52 @@ print_name(const struct value_name *names, uint64_t value, struct strbuf *out)
 	strbuf_puts(out, names->name ? names->name : "?");
 }
 
-static void
-print_client_keys(const struct schema_row *row, const void *section, bool quoted,
-    struct strbuf *out)
-{
-	static const char *const prefixes[] = {[KEY_COOKIE] = "cookie:",
-	    [KEY_HEADER] = "header:",
-	    [KEY_QUERY] = "query:",
-	    [KEY_ADDRESS] = "address"};
-	const struct config_client_key *keys;
-	size_t n;
-
-	memcpy(&keys, (const char *)section + row->offset, sizeof(keys));
-	memcpy(&n, (const char *)section + row->count, sizeof(n));
-	for (size_t i = 0; i < n; i++) {
-		strbuf_puts(out, i ? ", " : "[");
-		strbuf_puts(out, quoted ? "\"" : "");
-		strbuf_puts(out, prefixes[keys[i].kind]);
-		strbuf_puts(out, keys[i].name ? keys[i].name : "");
-		strbuf_puts(out, quoted ? "\"" : "");
-	}
-	strbuf_puts(out, n ? "]" : "[]");
-}
-
 void
 value_print(const struct schema_row *row, const void *section, bool quoted,
     struct strbuf *out)
 {
-	if (row->type == VALUE_CLIENT_KEYS) {
-		print_client_keys(row, section, quoted, out);
+	if (!value_is_set(row, section)) {
+		strbuf_puts(out, "none");
+	} else if (value_is_many(row)) {
+		value_print_many(row, section, quoted, out);
 	} else if (row->type == VALUE_STRING) {
-		const char *text = field_string(row, section);
-
-		if (quoted)
-			value_quote(str_of(text), out);
-		else
-			strbuf_puts(out, text ? text : "none");
+		value_print_text(str_of(field_string(row, section)), quoted, out);
 	} else if (row->type == VALUE_ENUM) {
 		print_name(row->names, field_get(row, section), out);
 	} else if (row->type == VALUE_BOOL) {
 		strbuf_puts(out, field_get(row, section) ? "true" : "false");
+	} else if (row->type == VALUE_MODE) {
+		strbuf_printf(out, quoted ? "\"%04o\"" : "%04o",
+		    (unsigned)field_get(row, section));
 	} else {
 		print_number(row, field_get(row, section), out);
 	}
 }
 
+static void
+print_byte(char c, bool quoted, struct strbuf *out)
+{
+	if (c == '\n')
+		strbuf_lit(out, "\\n");
+	else if (c == '\t')
+		strbuf_lit(out, "\\t");
+	else if (quoted && (c == '"' || c == '\\'))
+		strbuf_printf(out, "\\%c", c);
+	else
+		strbuf_append(out, &c, 1);
+}
+
 /* The rest may stand as it is: libyaml refused what is not UTF-8, form_is_text what
  * YAML would take for a line break or not take at all. */
 void
-value_quote(struct str text, struct strbuf *out)
+value_print_text(struct str text, bool quoted, struct strbuf *out)
 {
-	strbuf_lit(out, "\"");
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] == '"' || text.p[i] == '\\')
-			strbuf_lit(out, "\\");
-		strbuf_append(out, &text.p[i], 1);
-	}
-	strbuf_lit(out, "\"");
+	if (quoted)
+		strbuf_lit(out, "\"");
+	for (size_t i = 0; i < text.n; i++)
+		print_byte(text.p[i], quoted, out);
+	if (quoted)
+		strbuf_lit(out, "\"");
 }
 
 static void
@@ -348,6 +305,9 @@ value_expect(const struct schema_row *row, struct strbuf *out)
 		expect_name(row->names, out);
 	else if (row->type == VALUE_BOOL)
 		strbuf_puts(out, "true or false");
+	else if (row->type == VALUE_MODE)
+		strbuf_printf(out, "an octal mode from \"0000\" to \"%04o\"",
+		    (unsigned)row->max);
 	else if (row->type == VALUE_STRING)
 		strbuf_puts(out, "text");
 	else

@@ -13,23 +13,54 @@ struct strbuf;
 
 /* Reads text into the row's field of the section's struct. False: not such a value,
  * nothing written. Strings are copied to the arena; its failure is the caller's to see.
- * Lists are written as in a default: [a, b]. */
+ * Lists and maps are written as in a default: [a, b], {}. */
 bool value_read(const struct schema_row *row, struct str text, void *section,
     struct arena *arena);
 
-/* The same for the elements of a list; *bad_r: the first that was wrong. */
-bool value_read_list(const struct schema_row *row, const struct str *elements, size_t n,
-    void *section, struct arena *arena, size_t *bad_r);
+/* Is a value a list or a map of elements? */
+bool value_is_many(const struct schema_row *row);
 
-/* False: the field holds nothing (a string without default). */
+/* One element as it was written; lists have no names. */
+struct element {
+	struct str name, text;
+};
+
+/* What is wrong with some elements. */
+struct element_fault {
+	size_t number; /* of the first that is bad */
+	enum {
+		FAULT_VALUE,
+		FAULT_NAME,  /* bad in itself */
+		FAULT_AGAIN, /* there already, when case does not count */
+		FAULT_COUNT  /* too few or too many of them */
+	} what;
+};
+
+/* The same as value_read for the elements of a list or map. */
+bool value_read_many(const struct schema_row *row, const struct element *elements,
+    size_t n, void *section, struct arena *arena, struct element_fault *fault_r);
+
+/* value_read for those. */
+bool value_read_many_text(const struct schema_row *row, struct str text, void *section,
+    struct arena *arena);
+
+/* Is the text, of the value or one element, what `good` and `template` ask for? */
+bool value_is_good_text(const struct schema_row *row, struct str text);
+
+/* False: the field holds nothing (a string or number without default). */
 bool value_is_set(const struct schema_row *row, const void *section);
 
-/* Appends the value in its shortest form; quoted: as YAML that reads back equal. */
+/* Appends the value in its shortest form, on one line, or "none"; quoted: as YAML that
+ * reads back equal. */
 void value_print(const struct schema_row *row, const void *section, bool quoted,
     struct strbuf *out);
 
-/* Appends text as a YAML string in double quotes. */
-void value_quote(struct str text, struct strbuf *out);
+/* value_print for a list or map. */
+void value_print_many(const struct schema_row *row, const void *section, bool quoted,
+    struct strbuf *out);
+
+/* Appends text on one line; quoted: as a YAML string in double quotes. */
+void value_print_text(struct str text, bool quoted, struct strbuf *out);
 
 /* Appends what a good value is, to follow "expected". */
 void value_expect(const struct schema_row *row, struct strbuf *out);

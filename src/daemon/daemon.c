@@ -8,15 +8,17 @@
 #include "daemon/daemon.h"
 
 #include "base/log.h"
+#include "base/sink.h"
 #include "base/strbuf.h"
 #include "config/config.h"
 #include "daemon/process.h"
+#include "daemon/sockets.h"
 #include "daemon/worker.h"
 #include "loop/loop.h"
-#include "net/listener.h"
 #include "route/choose.h"
 #include "route/pins.h"
 #include "route/planner.h"
+#include "route/quota.h"
 #include "route/router.h"
 #include "upstream/resolver.h"
 #include "upstream/upstream.h"
@@ -31,6 +33,7 @@ enum {
 	SWEEP_MS = 1000,
 	GRACE_MS = 10000, /* what a graceful stop may take */
 	SECRET_FILE_MAX = 4096,
+	QUOTA_CLIENTS = 1000000, /* that may be counted at once */
 };
 
 /* Owner and thread: the control thread, for the life of the process. */
@@ -39,10 +42,13 @@ struct control {
 	struct loop *loop;
 	struct snapshot *snapshot; /* a reference: the newest */
 	struct pins *pins;
+	struct quota *quota;
+	struct sink *access_log; /* NULL: off */
 	struct chooser chooser;
 	struct planner *planner;
 	struct pace pace;
 	struct resolver *resolver;
+	struct sockets *sockets;
 	struct worker **workers;
 	size_t n_workers, n_gone;
 	struct event *signals[5];
@@ -93,6 +99,7 @@ on_sweep(struct timer *t)
 	struct control *c = container_of(t, struct control, sweep_timer);
 
 	pins_sweep(c->pins, clock_now_ms());
+	quota_sweep(c->quota, clock_now_ms());
 	loop_timer(c->loop, t, SWEEP_MS);
 }
 
@@ -174,6 +181,7 @@ static void
 stop(struct control *c)
 {
 	log_notice(TOPIC_DAEMON, c->stopping ? "stopping now" : "stopping");
+	sockets_end(c->sockets);
 	for (size_t i = 0; i < c->n_workers; i++)
 		if (c->stopping)
 			worker_quit(c->workers[i]);
@@ -194,7 +202,9 @@ on_signal(evutil_socket_t number, short what, void *arg)
 		break;
 	case SIGUSR1:
 		log_reopen();
-		log_notice(TOPIC_DAEMON, "log file reopened");
+		if (c->access_log)
+			sink_reopen(c->access_log);
+		log_notice(TOPIC_DAEMON, "log files reopened");
 		break;
 	default: stop(c);
 	}
@@ -206,6 +216,8 @@ static bool
 catch_signals(struct control *c)
 {
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ,
+	    SIG_IGN); /* a log that may not grow is as a disk that is full */
 	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
 		c->signals[i] = evsignal_new(c->loop->base, handled[i], on_signal, c);
 		if (!c->signals[i] || event_add(c->signals[i], NULL))
@@ -240,72 +252,13 @@ on_worker_gone(void *arg)
 	loop_post(c->loop, m);
 }
 
-/* Binds one socket per listener for one worker into fds. The first worker settles what
- * port 0 means for the others. */
 static bool
-bind_listeners(struct addr *addrs, size_t n, int *fds)
-{
-	char text[ADDR_TEXT];
-
-	for (size_t i = 0; i < n; i++) {
-		fds[i] = listener_bind(&addrs[i]);
-		if (fds[i] >= 0 && listener_addr(fds[i], &addrs[i]))
-			continue;
-		log_error(TOPIC_LISTENER, "cannot listen on %s (%s)",
-		    addr_print(&addrs[i], true, text), strerror(errno));
-		while (i-- > 0)
-			close(fds[i]);
-		return false;
-	}
-	return true;
-}
-
-/* All sockets are bound before the first worker starts: a port that is taken stops the
- * start, not half of it. With SO_REUSEPORT a second roost could share ours; a plain
- * bind tells. */
-static bool
-bind_all(const struct config *config, size_t n_workers, struct addr *addrs, int *fds)
-{
-	size_t n = config->n_listeners;
-	char text[ADDR_TEXT];
-
-	for (size_t i = 0; i < n; i++)
-		addrs[i] = config->listeners[i].addr;
-	for (size_t i = 0; i < n; i++)
-		if (addr_port(&addrs[i]) && !listener_is_free(&addrs[i])) {
-			log_error(TOPIC_LISTENER, "cannot listen on %s (%s)",
-			    addr_print(&addrs[i], true, text), strerror(errno));
-			return false;
-		}
-	for (size_t w = 0; w < n_workers; w++)
-		if (!bind_listeners(addrs, n, fds + w * n)) {
-			for (size_t i = 0; i < w * n; i++)
-				close(fds[i]);
-			return false;
-		}
-	return true;
-}
-
-static bool
-write_ports(const char *path, const struct addr *addrs, size_t n)
-{
-	char text[ADDR_TEXT];
-	FILE *file = fopen(path, "we");
-
-	if (!file) {
-		log_error(TOPIC_DAEMON, "%s: %s", path, strerror(errno));
-		return false;
-	}
-	for (size_t i = 0; i < n; i++)
-		fprintf(file, "%s\n", addr_print(&addrs[i], true, text));
-	return fclose(file) == 0;
-}
-
-static bool
-start_workers(struct control *c, const int *fds, size_t n_listeners, size_t n_workers)
+start_workers(struct control *c, size_t n_workers)
 {
 	const struct worker_shared shared = {
 	    .pins = c->pins,
+	    .quota = c->quota,
+	    .access_log = c->access_log,
 	    .pace = &c->pace,
 	    .secret = c->secret,
 	    .on_gone = on_worker_gone,
@@ -319,7 +272,7 @@ start_workers(struct control *c, const int *fds, size_t n_listeners, size_t n_wo
 	c->workers = calloc(n_workers, sizeof(struct worker *));
 	for (size_t i = 0; c->workers && i < n_workers; i++) {
 		c->workers[i] = worker_start(&shared, c->snapshot,
-		    fds + i * n_listeners, n_listeners);
+		    sockets_give(c->sockets), c->snapshot->config->n_listeners);
 		if (!c->workers[i])
 			break;
 		c->n_workers++;
@@ -374,13 +327,15 @@ set_up(struct control *c, struct config *config)
 	}
 	random_secret(&seed, sizeof seed);
 	c->pins = pins_new(config->pins.max);
+	c->quota = quota_new(QUOTA_CLIENTS);
 	c->snapshot = make_snapshot(config, NULL);
 	c->loop = loop_new(c);
 	chooser_init(&c->chooser, c->pins, c->secret, seed);
 	c->planner = planner_new(&c->chooser, on_move, c);
 	timer_init(&c->plan_timer, on_plan);
 	timer_init(&c->sweep_timer, on_sweep);
-	if (!c->pins || !c->snapshot || !c->loop || !c->planner || !catch_signals(c)) {
+	if (!c->pins || !c->quota || !c->snapshot || !c->loop || !c->planner ||
+	    !catch_signals(c)) {
 		log_error(TOPIC_DAEMON, "cannot start (out of memory or descriptors)");
 		return false;
 	}
@@ -389,15 +344,36 @@ set_up(struct control *c, struct config *config)
 	return true;
 }
 
+/* Its thread hears no signals: they are for the control thread. */
+static bool
+open_access_log(struct control *c)
+{
+	const char *file = c->snapshot->config->access_log.file;
+	sigset_t all, old;
+
+	if (!file)
+		return true;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	c->access_log = sink_open(file);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!c->access_log)
+		log_error(TOPIC_DAEMON, "access log %s: %s", file, strerror(errno));
+	return c->access_log != NULL;
+}
+
 /* Everything that may need privileges, then gives them up. */
 static bool
-claim_resources(struct control *c, size_t n_workers, struct addr *addrs, int *fds)
+claim_resources(struct control *c, size_t n_workers)
 {
 	const struct daemon_options *o = c->options;
 	struct strbuf error = STRBUF_INIT;
 	bool ok;
 
-	if (!bind_all(c->snapshot->config, n_workers, addrs, fds))
+	c->sockets = sockets_bind(c->snapshot->config, n_workers);
+	if (!c->sockets)
+		return false;
+	if (!open_access_log(c))
 		return false;
 	ok = (!o->pid_file || process_pid_file(o->pid_file, &error)) &&
 	     (!o->user || process_drop_privileges(o->user, &error));
@@ -412,33 +388,20 @@ start(struct control *c)
 {
 	const struct config *config = c->snapshot->config;
 	size_t n_workers = config->workers ? config->workers : process_cpus();
-	size_t n = config->n_listeners;
-	struct addr *addrs = calloc(n, sizeof *addrs);
-	int *fds = calloc(n * n_workers, sizeof *fds);
 	unsigned long descriptors = process_raise_descriptors();
-	bool ok = addrs && fds && claim_resources(c, n_workers, addrs, fds);
 
-	if (ok) {
-		c->resolver = resolver_start();
-		ok = c->resolver && start_workers(c, fds, n, n_workers);
-	}
-	if (ok) {
-		resolver_watch(c->resolver, c->snapshot);
-		for (size_t i = 0; i < n; i++) {
-			char text[ADDR_TEXT];
-
-			log_notice(TOPIC_LISTENER, "listening on %s",
-			    addr_print(&addrs[i], true, text));
-		}
-		log_notice(TOPIC_DAEMON,
-		    "roost " PACKAGE_VERSION " ready (%zu workers, %lu descriptors)",
-		    n_workers, descriptors);
-		ok = !c->options->ports_file ||
-		     write_ports(c->options->ports_file, addrs, n);
-	}
-	free(addrs);
-	free(fds);
-	return ok;
+	if (!claim_resources(c, n_workers))
+		return false;
+	c->resolver = resolver_start();
+	if (!c->resolver || !start_workers(c, n_workers))
+		return false;
+	resolver_watch(c->resolver, c->snapshot);
+	sockets_announce(c->sockets);
+	log_notice(TOPIC_DAEMON,
+	    "roost " PACKAGE_VERSION " ready (%zu workers, %lu descriptors)", n_workers,
+	    descriptors);
+	return !c->options->ports_file ||
+	       sockets_write(c->sockets, c->options->ports_file);
 }
 
 /* ---- end ---- */
@@ -460,6 +423,10 @@ log_totals(const struct control *c)
 	if (log_dropped())
 		strbuf_printf(&line, "%slog_lines_dropped %llu", line.len ? ", " : "",
 		    (unsigned long long)log_dropped());
+	if (c->access_log && sink_dropped(c->access_log))
+		strbuf_printf(&line, "%saccess_log_lines_dropped %llu",
+		    line.len ? ", " : "",
+		    (unsigned long long)sink_dropped(c->access_log));
 	log_info(TOPIC_DAEMON, "totals: %s",
 	    line.len ? strbuf_cstr(&line) : "nothing done");
 	strbuf_fini(&line);
@@ -476,6 +443,9 @@ tear_down(struct control *c)
 	for (size_t i = 0; i < c->n_workers; i++)
 		worker_join(c->workers[i]);
 	free(c->workers);
+	if (c->access_log)
+		sink_close(c->access_log);
+	sockets_free(c->sockets);
 	resolver_stop(c->resolver);
 	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
 		if (c->signals[i])
@@ -489,6 +459,8 @@ tear_down(struct control *c)
 		snapshot_put(c->snapshot);
 	if (c->pins)
 		pins_free(c->pins);
+	if (c->quota)
+		quota_free(c->quota);
 	process_pid_file_remove();
 	libevent_global_shutdown();
 }

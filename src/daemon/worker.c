@@ -5,9 +5,12 @@
 #include "daemon/worker.h"
 
 #include "base/log.h"
+#include "http/access_log.h"
 #include "http/door.h"
+#include "http/exchange.h"
 #include "net/listener.h"
 #include "route/planner.h"
+#include "route/quota.h"
 #include "upstream/backend.h"
 #include "upstream/pool.h"
 #include "ws/registry.h"
@@ -27,6 +30,7 @@ struct worker {
 	size_t n_listeners;
 	struct chooser chooser;
 	struct pools pools;
+	struct access access;
 	struct front front;
 	struct registry registry;
 	struct timer look;
@@ -44,6 +48,7 @@ struct worker_message {
 	enum move_why why;
 	uint32_t delay_ms;
 	uint64_t grace_ms;
+	uint64_t who; /* of seats */
 };
 
 static void
@@ -186,6 +191,61 @@ worker_quit(struct worker *w)
 		loop_post(w->loop, &m->message);
 }
 
+/* ---- seats ---- */
+
+static void
+take_seated(struct message *message, void *to)
+{
+	struct worker_message *m = (struct worker_message *)(void *)message;
+	struct worker *w = to;
+
+	if (w)
+		exchange_seated(&w->front, m->who);
+	message_free(m);
+}
+
+static void
+take_unseat(struct message *message, void *to)
+{
+	struct worker_message *m = (struct worker_message *)(void *)message;
+	struct worker *w = to;
+
+	if (w)
+		exchange_unseat(&w->front, m->who);
+	message_free(m);
+}
+
+static bool
+post_seat(const struct quota_seat *seat, void (*deliver)(struct message *, void *))
+{
+	const struct worker *w = seat->worker;
+	struct worker_message *m = message_new(deliver);
+
+	if (!m)
+		return false;
+	m->who = seat->who;
+	loop_post(w->loop, &m->message);
+	return true;
+}
+
+static bool
+on_seated(const struct quota_seat *seat)
+{
+	return post_seat(seat, take_seated);
+}
+
+static bool
+on_leave(const struct quota_seat *seat)
+{
+	return post_seat(seat, take_unseat);
+}
+
+/* Of exchanges that are not sessions yet. */
+static const struct quota_seat_ops seat_ops = {
+    .leave = on_leave,
+    .seated = on_seated,
+};
+
 /* ---- life ---- */
 
 static void *
@@ -198,6 +258,7 @@ run(void *arg)
 	front_fini(&w->front);
 	registry_fini(&w->registry);
 	pools_fini(&w->pools);
+	access_close(&w->access);
 	w->shared.on_gone(w->shared.arg);
 	return NULL;
 }
@@ -224,8 +285,8 @@ open_listeners(struct worker *w, const int *fds, size_t n)
 {
 	w->listeners = calloc(n, sizeof(struct listener *));
 	for (size_t i = 0; w->listeners && i < n; i++) {
-		w->listeners[i] =
-		    listener_open(w->loop, fds[i], front_accept, &w->front);
+		w->listeners[i] = listener_open(w->loop, fds[i], front_accept,
+		    &w->front.entrances[i]);
 		if (!w->listeners[i]) {
 			close_all(fds + i, n - i);
 			return false;
@@ -251,13 +312,26 @@ set_up(struct worker *w, const struct worker_shared *shared, struct snapshot *sn
 	chooser_init(&w->chooser, shared->pins, shared->secret, seed);
 	pools_init(&w->pools, w->loop);
 	registry_init(&w->registry, w->loop, &w->pools, &w->chooser, shared->pace);
-	front_init(&w->front, w->loop, &w->pools, &w->chooser, &session_upgrade_ops,
-	    &w->registry);
+	w->front = (struct front){
+	    .loop = w->loop,
+	    .pools = &w->pools,
+	    .chooser = &w->chooser,
+	    .upgrade_ops = &session_upgrade_ops,
+	    .upgrade_arg = &w->registry,
+	    .quota = shared->quota,
+	    .access = &w->access,
+	    .seat_ops = &seat_ops,
+	    .seat_arg = w,
+	};
+	front_init(&w->front);
 	timer_init(&w->look, on_look);
 	view = view_new(snapshot_get(snapshot));
-	if (view)
-		front_set_view(&w->front, view);
-	return view != NULL;
+	if (!view)
+		return false;
+	front_set_view(&w->front, view);
+	return access_open(&w->access, shared->access_log,
+		   snapshot->config->access_log.format) &&
+	       front_open(&w->front, snapshot->config->n_listeners);
 }
 
 struct worker *

@@ -16,12 +16,16 @@
 struct move;
 struct pace;
 struct pins;
+struct quota;
+struct sink;
 struct snapshot;
 struct worker;
 
 /* What all workers share; all borrowed, and outliving them. */
 struct worker_shared {
 	struct pins *pins;
+	struct quota *quota;
+	struct sink *access_log; /* NULL: none */
 	struct pace *pace;
 	const uint8_t *secret;      /* HASH_SECRET bytes */
 	void (*on_gone)(void *arg); /* called on the worker's thread as its last act */

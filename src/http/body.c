@@ -18,6 +18,43 @@ request_sent(struct exchange *x)
 		exchange_await(x, x->up->conf->timeouts.first_byte_ms);
 }
 
+/* A client may be slow, but not so slow that it only keeps a connection busy. Judged
+ * once in a while, over the time in which it was really waited for. */
+static bool
+is_too_slow(struct exchange *x, size_t n)
+{
+	const struct config_upstream *conf = x->up->conf;
+	uint64_t now_ms, passed_ms;
+
+	if (!conf->limits.min_rate || !conf->timeouts.body_ms)
+		return false;
+	now_ms = clock_now_ms();
+	x->rate_bytes += n;
+	passed_ms = now_ms - x->rate_from_ms;
+	if (passed_ms < conf->timeouts.body_ms)
+		return false;
+	if (x->rate_bytes * 1000 < (uint64_t)conf->limits.min_rate * passed_ms)
+		return true;
+	x->rate_from_ms = now_ms;
+	x->rate_bytes = 0;
+	return false;
+}
+
+static void
+watch_rate(struct exchange *x)
+{
+	x->rate_from_ms = clock_now_ms();
+	x->rate_bytes = 0;
+}
+
+void
+exchange_invite_body(struct exchange *x)
+{
+	x->expect_continue = false;
+	watch_rate(x);
+	exchange_await(x, x->up->conf->timeouts.body_ms);
+}
+
 /* Sends what was collected, the head in front if it has not gone yet. */
 static void
 send_pieces(struct exchange *x, struct pieces *out)
@@ -42,6 +79,7 @@ take_length(struct exchange *x, const char *p, size_t n, struct pieces *out)
 
 	pieces_add(out, p, take, false);
 	x->request_left -= take;
+	x->request_bytes += take;
 	return take;
 }
 
@@ -56,8 +94,10 @@ take_chunked(struct exchange *x, const char *p, size_t n, struct pieces *out,
 	do {
 		event = chunk_next(&x->request_chunks, p + at, n - at, &used, &data);
 		at += used;
-		if (event == CHUNK_DATA)
+		if (event == CHUNK_DATA) {
 			pieces_add(out, data.p, data.n, true);
+			x->request_bytes += data.n;
+		}
 	} while (event == CHUNK_DATA && at < n && !pieces_is_full(out));
 	if (event == CHUNK_END) {
 		pieces_end_chunks(out, data);
@@ -68,15 +108,30 @@ take_chunked(struct exchange *x, const char *p, size_t n, struct pieces *out,
 	return at;
 }
 
+static enum reason
+judge_piece(struct exchange *x, size_t used, bool bad)
+{
+	uint64_t max = x->up->conf->limits.max_body;
+
+	if (bad)
+		return REASON_BAD_CHUNK;
+	if (max && x->request_bytes > max)
+		return REASON_BODY_TOO_LARGE;
+	return is_too_slow(x, used) ? REASON_BODY_TOO_SLOW : REASON_NONE;
+}
+
 size_t
 exchange_take_body(struct exchange *x, const char *p, size_t n)
 {
 	struct pieces out;
+	enum reason why;
 	bool bad = false;
 	size_t used;
 
-	if (x->request_state != REQUEST_BODY || x->body_blocked)
+	if (!exchange_takes_body(x))
 		return 0;
+	if (x->expect_continue) /* it did not wait for the answer */
+		exchange_invite_body(x);
 	pieces_init(&out);
 	exchange_await(x, x->up->conf->timeouts.body_ms);
 	if (x->request_body == BODY_CHUNKED)
@@ -84,12 +139,13 @@ exchange_take_body(struct exchange *x, const char *p, size_t n)
 	else
 		used = take_length(x, p, n, &out);
 	x->body_taken = x->body_taken || used;
-	if (bad)
-		exchange_fail(x, REASON_BAD_CHUNK);
-	else if (used)
+	why = judge_piece(x, used, bad);
+	if (why == REASON_NONE && used)
 		send_pieces(x, &out);
 	pieces_fini(&out);
-	if (!bad && x->request_body == BODY_LENGTH && x->request_left == 0)
+	if (why != REASON_NONE)
+		exchange_fail(x, why);
+	else if (x->request_body == BODY_LENGTH && x->request_left == 0)
 		request_sent(x);
 	return used;
 }
@@ -98,6 +154,12 @@ bool
 exchange_wants_body(const struct exchange *x)
 {
 	return x->request_state != REQUEST_SENT && x->request_body != BODY_NONE;
+}
+
+bool
+exchange_takes_body(const struct exchange *x)
+{
+	return x->request_state == REQUEST_BODY && !x->body_blocked;
 }
 
 void
@@ -109,17 +171,6 @@ exchange_flush(struct exchange *x)
 		return;
 	pieces_init(&none);
 	send_pieces(x, &none);
-}
-
-static void
-invite_body(struct exchange *x)
-{
-	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-	if (x->expect_continue && x->minor == 1 &&
-	    stream_put(&x->door->stream, go_on, sizeof go_on - 1) == STREAM_BROKEN)
-		door_close(x->door, REASON_CLIENT_GONE);
-	x->expect_continue = false;
 }
 
 void
@@ -135,9 +186,12 @@ exchange_request_ready(struct exchange *x)
 		return;
 	}
 	x->request_state = REQUEST_BODY;
-	exchange_await(x, x->up->conf->timeouts.body_ms);
-	invite_body(x);
-	if (d->consuming || exchange_is_over(x))
+	/* who waits for a 100 shall have the backend's, not one of ours */
+	if (x->expect_continue)
+		exchange_await(x, x->up->conf->timeouts.first_byte_ms);
+	else
+		exchange_invite_body(x);
+	if (d->consuming)
 		return; /* the door goes on by itself, and flushes */
 	door_resume(d);
 	if (!exchange_is_over(x))
@@ -148,6 +202,7 @@ void
 exchange_backend_drained(struct exchange *x)
 {
 	x->body_blocked = false;
+	watch_rate(x);
 	if (x->request_state == REQUEST_BODY)
 		door_resume(x->door);
 }

@@ -9,6 +9,7 @@
 #include "http/door.h"
 
 #include "base/log.h"
+#include "http/access_log.h"
 #include "http/exchange.h"
 #include "http/reply.h"
 #include "message/head.h"
@@ -58,7 +59,7 @@ door_close(struct door *d, enum reason why)
 		d->exchange = NULL;
 		exchange_abort(exchange, why);
 	}
-	log_debug(TOPIC_HTTP, "%s: connection closed (%s)", d->peer_text,
+	log_debug(TOPIC_HTTP, "%s: connection closed (%s)", d->client_text,
 	    reason_text(why));
 	leave_front(d);
 }
@@ -103,12 +104,17 @@ linger(struct door *d, bool client_may_send)
 static void
 refuse(struct door *d, enum reason why)
 {
-	struct reply reply = {.why = why, .minor = 1};
+	struct reply reply = {
+	    .why = why,
+	    .minor = 1,
+	    .pages = d->front->view->snapshot->config,
+	};
 	struct strbuf *out = &d->front->out;
 
 	count_add(&d->front->loop->counters, COUNT_REFUSED, 1);
-	log_info(TOPIC_HTTP, "%s: request refused (%s)", d->peer_text,
+	log_info(TOPIC_HTTP, "%s: request refused (%s)", d->client_text,
 	    reason_text(why));
+	door_record_refusal(d, why);
 	strbuf_reset(out);
 	reply_write(out, &reply);
 	if (door_send_out(d))
@@ -123,6 +129,7 @@ on_timeout(struct timer *t)
 	struct door *d = container_of(t, struct door, timer);
 
 	switch (d->state) {
+	case DOOR_PREFACE: door_close(d, REASON_HEADER_TIMEOUT); break;
 	case DOOR_HEAD:
 		if (d->in.len)
 			refuse(d, REASON_HEADER_TIMEOUT);
@@ -164,7 +171,10 @@ consume_head(struct door *d, const char *p, size_t n)
 		return 0;
 	}
 	switch (head_parse(p, n, &head, &used, &why)) {
-	case PARSE_DONE: start_exchange(d, &head); return used;
+	case PARSE_DONE:
+		start_exchange(d, &head);
+		d->head_us = 0;
+		return used;
 	case PARSE_BAD: refuse(d, why); return 0;
 	case PARSE_MORE: break;
 	}
@@ -179,6 +189,13 @@ door_consume(struct door *d, const char *p, size_t n)
 
 	d->consuming = true;
 	while (used && at < n) {
+		if (d->state == DOOR_PREFACE) {
+			if (!door_take_preface(d, p + at, n - at, &used))
+				break;
+			at += used;
+			used = 1;
+			continue;
+		}
 		if (d->state == DOOR_HEAD && stream_queued(&d->stream) == 0)
 			used = consume_head(d, p + at, n - at);
 		else if (d->state == DOOR_EXCHANGE)
@@ -193,6 +210,17 @@ door_consume(struct door *d, const char *p, size_t n)
 	return at;
 }
 
+/* What it means that the client's connection has ended now. */
+static enum reason
+end_reason(const struct door *d)
+{
+	if (d->state == DOOR_LINGER)
+		return REASON_DONE;
+	if (d->state <= DOOR_HEAD && d->in.len == 0)
+		return REASON_CLIENT_CLOSED;
+	return REASON_CLIENT_GONE;
+}
+
 /* What could not be consumed is in d->in. Decides whether to go on reading. */
 static void
 settle(struct door *d)
@@ -201,12 +229,19 @@ settle(struct door *d)
 
 	if (d->state == DOOR_CLOSED || d->state == DOOR_LINGER)
 		return;
+	if (d->half_closed) {
+		/* what is here is all there will be */
+		if (d->state != DOOR_EXCHANGE && stream_queued(&d->stream) == 0)
+			door_close(d, end_reason(d));
+		return;
+	}
 	if (d->in.len == 0)
 		strbuf_fini(&d->in); /* an idle connection holds no buffer */
 	if (d->state == DOOR_HEAD && d->in.len && stream_queued(&d->stream) == 0)
 		full = false; /* head_parse limits a head's size itself */
 	if (d->state == DOOR_EXCHANGE && exchange_wants_body(d->exchange))
-		full = d->in.len > 0; /* the body has to wait: so does the client */
+		/* the body has to wait: so does the client */
+		full = d->in.len > 0 && !exchange_takes_body(d->exchange);
 	if (full)
 		stream_read_off(&d->stream);
 	else if (!stream_read_on(&d->stream))
@@ -271,17 +306,6 @@ discard(struct door *d, size_t n)
 		d->discard_left -= (uint32_t)n;
 }
 
-/* What it means that the client's connection has ended now. */
-static enum reason
-end_reason(const struct door *d)
-{
-	if (d->state == DOOR_LINGER)
-		return REASON_DONE;
-	if (d->state == DOOR_HEAD && d->in.len == 0)
-		return REASON_CLIENT_CLOSED;
-	return REASON_CLIENT_GONE;
-}
-
 static void
 on_readable(struct stream *s)
 {
@@ -291,10 +315,18 @@ on_readable(struct stream *s)
 
 	if (n == STREAM_AGAIN)
 		return;
+	if (n == STREAM_END && d->state == DOOR_EXCHANGE &&
+	    exchange_client_ended(d->exchange)) {
+		d->half_closed = true;
+		stream_read_off(s);
+		return;
+	}
 	if (n <= 0) {
 		door_close(d, end_reason(d));
 		return;
 	}
+	if (!d->head_us && access_is_on(d->front->access))
+		d->head_us = clock_now_us();
 	if (d->state == DOOR_LINGER)
 		discard(d, (size_t)n);
 	else
@@ -357,17 +389,46 @@ door_exchange_done(struct door *d, bool keep_alive, bool all_read)
 
 /* ---- the front ---- */
 
-void
-front_init(struct front *f, struct loop *loop, struct pools *pools,
-    struct chooser *chooser, const struct upgrade_ops *ops, void *upgrade_arg)
+static void
+on_waiting(struct timer *t)
 {
-	*f = (struct front){
-	    .loop = loop,
-	    .pools = pools,
-	    .chooser = chooser,
-	    .upgrade_ops = ops,
-	    .upgrade_arg = upgrade_arg,
-	};
+	exchange_serve_waiting(container_of(t, struct front, waiting_timer));
+}
+
+void
+front_init(struct front *f)
+{
+	timer_init(&f->waiting_timer, on_waiting);
+}
+
+bool
+front_open(struct front *f, size_t n)
+{
+	f->entrances = calloc(n, sizeof *f->entrances);
+	if (!f->entrances)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		f->entrances[i] = (struct entrance){.front = f,
+		    .view = view_get(f->view),
+		    .conf = &f->view->snapshot->config->listeners[i]};
+	f->n_entrances = n;
+	return true;
+}
+
+/* The listener at that place is ours if it is bound as we are: listeners come and go
+ * only with a restart, but the file may tell of that already. */
+static void
+refresh_entrance(struct entrance *e, size_t place, struct view *view)
+{
+	const struct config *config = view->snapshot->config;
+
+	if (place >= config->n_listeners ||
+	    strcmp(e->conf->bind, config->listeners[place].bind) != 0)
+		return;
+	e->conf = &config->listeners[place];
+	view_get(view);
+	view_put(e->view);
+	e->view = view;
 }
 
 void
@@ -381,6 +442,8 @@ front_set_view(struct front *f, struct view *view)
 	for (size_t i = 0; i < config->n_upstreams; i++)
 		if (config->upstreams[i].timeouts.header_ms > f->header_ms)
 			f->header_ms = config->upstreams[i].timeouts.header_ms;
+	for (size_t i = 0; i < f->n_entrances; i++)
+		refresh_entrance(&f->entrances[i], i, view);
 }
 
 static void
@@ -391,9 +454,10 @@ shed(struct front *f, int fd)
 }
 
 void
-front_accept(void *front, int fd, const struct addr *peer)
+front_accept(void *entrance, int fd, const struct addr *peer)
 {
-	struct front *f = front;
+	const struct entrance *e = entrance;
+	struct front *f = e->front;
 	struct door *d = calloc(1, sizeof *d);
 
 	if (!d) {
@@ -403,8 +467,10 @@ front_accept(void *front, int fd, const struct addr *peer)
 	stream_init(&d->stream, f->loop, fd, &stream_ops);
 	timer_init(&d->timer, on_timeout);
 	d->front = f;
+	d->entrance = e;
 	d->peer = *peer;
-	addr_print(peer, false, d->peer_text);
+	door_set_client(d, peer);
+	d->state = door_expects_preface(d) ? DOOR_PREFACE : DOOR_HEAD;
 	d->header_ms = f->header_ms;
 	DL_PREPEND(f->doors, d);
 	f->n_doors++;
@@ -422,7 +488,7 @@ front_stop(struct front *f)
 	f->stopping = true;
 	for (d = f->doors; d; d = next) {
 		next = d->next;
-		if (d->state == DOOR_HEAD && d->in.len == 0 &&
+		if (d->state <= DOOR_HEAD && d->in.len == 0 &&
 		    stream_queued(&d->stream) == 0)
 			door_close(d, REASON_SHUTDOWN);
 	}
@@ -435,6 +501,11 @@ front_fini(struct front *f)
 		door_close(f->doors, REASON_SHUTDOWN);
 	graveyard_bury(&f->loop->graveyard);
 	exchange_free_spare(f);
+	timer_clear(&f->waiting_timer);
+	for (size_t i = 0; i < f->n_entrances; i++)
+		view_put(f->entrances[i].view);
+	free(f->entrances);
+	f->n_entrances = 0;
 	view_put(f->view);
 	f->view = NULL;
 	strbuf_fini(&f->out);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * exchange.c - the life of an exchange: routed, connected, tried again, ended.
+ * exchange.c - the life of an exchange: begun, connected, tried again, ended.
  *
- * The request's body is in body.c, the response in relay.c.
+ * What its head decides is in prepare.c, the line for full backends in waiting.c, the
+ * request's body in body.c, the response in relay.c.
  */
 #include "http/exchange_private.h"
 
 #include "base/log.h"
+#include "http/compress.h"
 #include "http/reply.h"
+#include "net/listener.h"
+#include "route/edits.h"
 #include "route/router.h"
 #include "upstream/backend.h"
 #include "upstream/pool.h"
@@ -25,6 +29,7 @@ recycle(struct grave *grave)
 	if (x->request.cap > SPARE_REQUEST_MAX || x->in.cap) {
 		strbuf_fini(&x->request);
 		strbuf_fini(&x->in);
+		strbuf_fini(&x->note.text);
 	}
 	x->next_spare = x->front->spare;
 	x->front->spare = x;
@@ -39,6 +44,7 @@ exchange_free_spare(struct front *f)
 		f->spare = x->next_spare;
 		strbuf_fini(&x->request);
 		strbuf_fini(&x->in);
+		strbuf_fini(&x->note.text);
 		free(x);
 	}
 }
@@ -61,28 +67,45 @@ drop_conn(struct exchange *x)
 		conn_close(conn);
 }
 
-/* The one way out of every exchange. Returns its door. */
-static struct door *
-end(struct exchange *x)
+static void
+give_back_limits(struct exchange *x)
 {
+	exchange_release_hold(x);
+	if (x->seat.client)
+		quota_rise(x->front->quota, &x->seat);
+}
+
+struct door *
+exchange_end(struct exchange *x, enum reason why)
+{
+	struct front *f = x->front;
 	struct door *d = x->door;
 
 	magic_check(x, EXCHANGE_MAGIC);
+	x->why = why;
+	if (exchange_is_timed(x))
+		exchange_record(x);
 	x->door = NULL;
 	timer_clear(&x->timer);
+	exchange_leave_line(x);
 	drop_conn(x);
 	end_choice(x);
+	give_back_limits(x);
 	if (x->upgrade)
-		x->front->upgrade_ops->drop(x->upgrade);
+		f->upgrade_ops->drop(x->upgrade);
 	x->upgrade = NULL;
+	compressor_free(x->compressor);
+	x->compressor = NULL;
 	view_put(x->view);
 	x->view = NULL;
-	loop_bury(x->front->loop, &x->grave, recycle);
+	loop_bury(f->loop, &x->grave, recycle);
+	exchange_place_free(f);
 	return d;
 }
 
-void
-exchange_finish(struct exchange *x)
+/* The response is out: keeps or closes both connections. */
+static void
+finish(struct exchange *x, enum reason why)
 {
 	bool all_read = x->request_state == REQUEST_SENT;
 	bool keep_alive = x->keep_alive && all_read;
@@ -93,7 +116,13 @@ exchange_finish(struct exchange *x)
 		pool_keep(conn, x->up->conf->timeouts.keepalive_ms);
 	else if (conn)
 		conn_close(conn);
-	door_exchange_done(end(x), keep_alive, all_read);
+	door_exchange_done(exchange_end(x, why), keep_alive, all_read);
+}
+
+void
+exchange_finish(struct exchange *x)
+{
+	finish(x, REASON_NONE);
 }
 
 void
@@ -101,7 +130,7 @@ exchange_abort(struct exchange *x, enum reason why)
 {
 	if (why == REASON_CLIENT_GONE)
 		count_add(&x->front->loop->counters, COUNT_CLIENT_GONE, 1);
-	end(x);
+	exchange_end(x, x->why == REASON_NONE ? why : x->why);
 }
 
 static void
@@ -110,47 +139,53 @@ log_failure(const struct exchange *x, enum reason why)
 	const struct backend *b = x->chosen ? x->choice.backend : NULL;
 
 	log_info(TOPIC_HTTP, "request %s of %s: failed%s (%s%s%s)", x->id,
-	    x->door->peer_text, x->begun ? " in the middle of its response" : "",
+	    x->client_text, x->begun ? " in the middle of its response" : "",
 	    reason_text(why), b ? ", backend " : "", b ? b->name : "");
 }
 
-static void
-answer(struct exchange *x, enum reason why)
+void
+exchange_answer(struct exchange *x, struct reply *reply)
 {
-	struct reply reply = {
-	    .why = why,
-	    .request_id = {x->id, REQUEST_ID},
-	    .minor = x->minor,
-	    .html = x->html,
-	    .head_only = x->method == METHOD_HEAD,
-	    .keep_alive = x->keep_alive && x->request_state == REQUEST_SENT,
-	};
 	struct strbuf *out = &x->front->out;
+	size_t head;
 
+	reply->request_id = exchange_id(x);
+	reply->minor = x->minor;
+	reply->html = x->html;
+	reply->head_only = x->method == METHOD_HEAD;
+	reply->keep_alive = x->keep_alive && x->request_state == REQUEST_SENT;
 	strbuf_reset(out);
-	reply_write(out, &reply);
+	head = reply_write(out, reply);
+	x->head_pending = false;
+	x->status = (uint16_t)reply_status(reply);
+	x->response_bytes = out->len - head;
+	exchange_release_hold(x);
 	if (!door_send_out(x->door)) {
 		door_close(x->door, REASON_CLIENT_GONE);
 		return;
 	}
 	drop_conn(x);
-	x->keep_alive = reply.keep_alive;
-	exchange_finish(x);
+	x->keep_alive = reply->keep_alive;
+	finish(x, reply->why);
 }
 
 void
 exchange_fail(struct exchange *x, enum reason why)
 {
+	struct reply reply = {.why = why,
+	    .retry_s = x->retry_s,
+	    .pages = x->view->snapshot->config};
+
 	count_add(&x->front->loop->counters, COUNT_FAILED, 1);
 	log_failure(x, why);
 	/* a request without a body has nothing left to read, wherever it failed */
 	if (x->request_body == BODY_NONE)
 		x->request_state = REQUEST_SENT;
 	if (!x->begun) {
-		x->head_pending = false;
-		answer(x, why);
+		exchange_answer(x, &reply);
 		return;
 	}
+	x->why = why;
 	/* without a framing that shows the cut, only a reset tells it from the end */
 	if (x->client_body == BODY_UNTIL_CLOSE)
 		stream_reset_on_close(&x->door->stream);
@@ -172,6 +207,7 @@ static void
 count_try(struct exchange *x)
 {
 	x->tries++;
+	x->times.connected = 0;
 	x->head_sent = false;
 	x->body_blocked = false;
 	x->request_state = REQUEST_CONNECTING;
@@ -200,9 +236,17 @@ connect_failed(struct exchange *x, enum reason why)
 }
 
 static void
+connected(struct exchange *x)
+{
+	if (exchange_is_timed(x))
+		x->times.connected = clock_now_us();
+	exchange_request_ready(x);
+}
+
+static void
 on_connected(struct conn *c)
 {
-	exchange_request_ready(c->user);
+	connected(c->user);
 }
 
 static void
@@ -244,12 +288,29 @@ static const struct conn_ops conn_ops = {
     .on_broken = on_broken,
 };
 
+/* What the PROXY header for this client's own connection says; NULL: none is wanted. */
+static const struct conn_hello *
+hello_for(const struct exchange *x, struct conn_hello *hello)
+{
+	switch (x->up->conf->proxy_protocol) {
+	case PROXY_OUT_OFF: return NULL;
+	case PROXY_OUT_V1: hello->version = 1; break;
+	case PROXY_OUT_V2: hello->version = 2; break;
+	}
+	hello->source = x->client;
+	hello->destination = x->door->local;
+	if (hello->destination.sa.sa_family == AF_UNSPEC)
+		listener_addr(x->door->stream.io.fd, &hello->destination);
+	return hello;
+}
+
 static void
 open_conn(struct exchange *x)
 {
+	struct conn_hello hello;
 	enum reason why;
 
-	x->conn = conn_open(x->front->pools, x->choice.backend,
+	x->conn = conn_open(x->front->pools, x->choice.backend, hello_for(x, &hello),
 	    x->up->conf->timeouts.connect_ms, &conn_ops, x, &why);
 	if (!x->conn)
 		connect_failed(x, why);
@@ -258,12 +319,36 @@ open_conn(struct exchange *x)
 static void
 connect_backend(struct exchange *x)
 {
-	x->conn = pool_take(x->front->pools, x->choice.backend,
-	    !method_is_idempotent(x->method), &conn_ops, x);
+	/* a connection that introduces its client is that client's alone */
+	if (x->up->conf->proxy_protocol == PROXY_OUT_OFF)
+		x->conn = pool_take(x->front->pools, x->choice.backend,
+		    !method_is_idempotent(x->method), &conn_ops, x);
 	if (x->conn)
-		exchange_request_ready(x);
+		connected(x);
 	else
 		open_conn(x);
+}
+
+void
+exchange_choose(struct exchange *x)
+{
+	bool ok = choose(x->front->chooser, x->up, &x->key, x->upgrade != NULL, NULL,
+	    clock_now_ms(), &x->choice);
+
+	x->key.has_hint = false; /* it points into the head */
+	if (!ok && x->in_line)
+		return; /* it goes on waiting */
+	if (!ok) {
+		exchange_wait(x);
+		return;
+	}
+	exchange_leave_line(x);
+	if (exchange_is_timed(x))
+		x->times.chosen = clock_now_us();
+	timer_clear(&x->timer);
+	x->chosen = true;
+	x->request_state = REQUEST_CONNECTING;
+	connect_backend(x);
 }
 
 void
@@ -291,9 +376,13 @@ on_timeout(struct timer *t)
 
 	if (exchange_is_over(x))
 		return;
-	if (x->response_state == RESPONSE_BODY)
+	if (x->request_state == REQUEST_WAITING)
+		exchange_fail(x,
+		    x->waits_for_seat ? REASON_CLIENT_SESSIONS : REASON_QUEUE_TIMEOUT);
+	else if (x->response_state == RESPONSE_BODY)
 		exchange_fail(x, REASON_RESPONSE_TIMEOUT);
-	else if (x->request_state == REQUEST_BODY && !x->body_blocked)
+	else if (x->request_state == REQUEST_BODY && !x->body_blocked &&
+		 !x->expect_continue)
 		exchange_fail(x, REASON_BODY_TIMEOUT);
 	else
 		exchange_fail(x, REASON_FIRST_BYTE_TIMEOUT);
@@ -301,110 +390,70 @@ on_timeout(struct timer *t)
 
 /* ---- beginning ---- */
 
-static void
-hex_id(struct random *random, char id[REQUEST_ID + 1])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (int word = 0; word < 2; word++) {
-		uint64_t bits = random_u64(random);
-
-		for (int i = 0; i < 16; i++, bits >>= 4)
-			id[word * 16 + i] = digits[bits & 15];
-	}
-	id[REQUEST_ID] = '\0';
-}
-
 struct exchange *
 exchange_new(struct door *d)
 {
 	struct front *f = d->front;
 	struct exchange *x = f->spare;
-	struct strbuf request = STRBUF_INIT;
+	struct strbuf request = STRBUF_INIT, text = STRBUF_INIT;
 
 	if (x) {
 		f->spare = x->next_spare;
 		request = x->request;
+		text = x->note.text;
 		strbuf_reset(&request);
+		strbuf_reset(&text);
 	} else {
 		x = malloc(sizeof *x);
 		if (!x)
 			return NULL;
 	}
-	*x = (struct exchange){
-	    .door = d,
-	    .front = f,
-	    .view = view_get(f->view),
-	    .request = request,
-	};
+	/* the texts at its end are written before they are read */
+	memset(x, 0, offsetof(struct exchange, id));
+	x->door = d;
+	x->front = f;
+	x->view = view_get(f->view);
+	x->request = request;
+	x->note.text = text;
+	x->number = ++f->last_number;
 	magic_set(x, EXCHANGE_MAGIC);
 	timer_init(&x->timer, on_timeout);
-	hex_id(&f->loop->random, x->id);
 	return x;
 }
 
+/* A redirect to the {path} or {uri} as it came stays on this host: a client's "//name"
+ * would be another one (RFC 3986, 4.2). */
+static struct str
+within_site(const struct exchange *x, struct str location)
+{
+	if (x->route->conf->redirect && x->route->conf->redirect[0] == '{')
+		while (location.n > 1 && location.p[0] == '/' && location.p[1] == '/')
+			location.p++, location.n--;
+	return location;
+}
+
 static void
-remember_head(struct exchange *x, const struct head *head)
+answer_by_route(struct exchange *x, enum reason why)
 {
-	x->method = head->method;
-	x->minor = (uint8_t)head->minor;
-	x->keep_alive = head->keep_alive;
-	x->expect_continue = head->expect_continue;
-	x->html = reply_wants_html(head_value(head, HEADER_ACCEPT));
-	x->request_left = head->length;
-	x->request_body = head->body;
-	if (head->body == BODY_LENGTH && head->length == 0)
-		x->request_body = BODY_NONE; /* nothing to wait for */
-}
+	struct strbuf location = STRBUF_INIT, headers = STRBUF_INIT;
+	struct template_values values;
+	struct reply reply = {.why = why, .route = x->route->conf};
 
-/* The request for the backend, whole; NONE, or why not. */
-static enum reason
-build_request(struct exchange *x, const struct head *head)
-{
-	const struct front *f = x->front;
-	struct forwarding forwarding = {
-	    .peer = str_of(x->door->peer_text),
-	    .request_id = {x->id, REQUEST_ID},
-	    .fallback_host = str_of(x->up->conf->name),
-	};
-
-	headers_write_request(&x->request, head, &forwarding);
-	if (head->upgrade) {
-		x->upgrade =
-		    f->upgrade_ops->begin(f->upgrade_arg, x->up, head, &x->request);
-		if (!x->upgrade)
-			return REASON_NO_MEMORY;
-	}
-	strbuf_lit(&x->request, "\r\n");
-	return x->request.failed ? REASON_NO_MEMORY : REASON_NONE;
-}
-
-static enum reason
-prepare(struct exchange *x, const struct head *head)
-{
-	const struct snapshot *s = x->view->snapshot;
-	const struct config_route *route =
-	    router_find(s->router, head->host, head->path);
-	enum reason why;
-
-	if (!route)
-		return REASON_NO_ROUTE;
-	x->up = &s->upstreams[route->upstream_index];
-	x->door->keepalive_ms = x->up->conf->timeouts.keepalive_ms;
-	x->door->header_ms = x->up->conf->timeouts.header_ms;
-	if (head->upgrade) {
-		why = x->front->upgrade_ops->check(head);
-		if (why != REASON_NONE)
-			return why;
-	}
-	why = build_request(x, head);
-	if (why != REASON_NONE)
-		return why;
-	x->key = client_key_of(x->up->conf, x->up->id, head, &x->door->peer);
-	x->chosen = choose(x->front->chooser, x->up, &x->key, head->upgrade, NULL,
-	    clock_now_ms(), &x->choice);
-	x->key.has_hint = false; /* it points into the head */
-	return x->chosen ? REASON_NONE : REASON_NO_BACKEND;
+	if (x->request_body == BODY_NONE)
+		x->request_state = REQUEST_SENT;
+	if (x->noted)
+		exchange_values(x, &values);
+	if (why == REASON_REDIRECTED)
+		template_expand(x->route->redirect, &values, &location);
+	edits_write(x->route->response_edits, &values, &headers);
+	reply.location = within_site(x, (struct str){location.data, location.len});
+	reply.headers = (struct str){headers.data, headers.len};
+	if (location.failed || headers.failed)
+		exchange_fail(x, REASON_NO_MEMORY);
+	else
+		exchange_answer(x, &reply);
+	strbuf_fini(&location);
+	strbuf_fini(&headers);
 }
 
 void
@@ -412,12 +461,28 @@ exchange_start(struct exchange *x, const struct head *head)
 {
 	enum reason why;
 
-	remember_head(x, head);
-	why = prepare(x, head);
-	if (why != REASON_NONE)
+	if (exchange_is_timed(x)) {
+		x->times.head = x->door->head_us;
+		x->times.begun = clock_now_us();
+	}
+	why = exchange_prepare(x, head);
+	if (why == REASON_NONE)
+		why = exchange_take_seat(x);
+	if (why == REASON_RESPONDED || why == REASON_REDIRECTED)
+		answer_by_route(x, why);
+	else if (why != REASON_NONE)
 		exchange_fail(x, why);
-	else
-		connect_backend(x);
+	else if (!x->waits_for_seat)
+		exchange_choose_in_turn(x);
+}
+
+bool
+exchange_client_ended(struct exchange *x)
+{
+	if (!x->up || x->up->conf->half_close != HALF_CLOSE_SERVE ||
+	    exchange_wants_body(x) || x->upgrade)
+		return false;
+	return true;
 }
 
 /* ---- upgrade ---- */
@@ -428,7 +493,11 @@ exchange_upgrade(struct exchange *x, const struct response *r, struct str rest)
 	struct front *f = x->front;
 	struct door *d = x->door;
 	char cookie[COOKIE_VALUE + 1];
-	struct answer answer = {.minor = x->minor, .keep_alive = true};
+	struct answer answer = {.minor = x->minor,
+	    .keep_alive = true,
+	    .https = x->https,
+	    .edits = x->route->response_edits};
+	struct template_values values;
 	struct opening opening = {
 	    .upgrade = x->upgrade,
 	    .client = &d->stream,
@@ -438,7 +507,10 @@ exchange_upgrade(struct exchange *x, const struct response *r, struct str rest)
 	    .choice = &x->choice,
 	    .up = x->up,
 	    .view = x->view,
-	    .peer = &d->peer,
+	    .route = x->route,
+	    .client_addr = &x->client,
+	    .local_addr = &d->local,
+	    .seat = x->up->conf->client_limits.sessions ? &x->seat : NULL,
 	};
 
 	if (!x->upgrade || !f->upgrade_ops->accept(x->upgrade, r)) {
@@ -446,16 +518,24 @@ exchange_upgrade(struct exchange *x, const struct response *r, struct str rest)
 		return;
 	}
 	answer.cookie = exchange_cookie(x, cookie);
+	answer.values = &values;
+	if (answer.edits)
+		exchange_values(x, &values);
 	strbuf_reset(&f->out);
 	headers_write_upgrade(&f->out, r, &answer);
+	exchange_release_hold(x);
 	if (!door_send_out(d)) {
 		door_close(d, REASON_CLIENT_GONE);
 		return;
 	}
 	x->upgrade = NULL;
 	x->conn = NULL;
+	/* the session has a line of its own in the log */
+	if (access_is_on(f->access))
+		opening.note = access_note_copy(&x->note);
+	x->noted = false;
 	f->upgrade_ops->open(f->upgrade_arg, &opening);
-	end(x);
+	exchange_end(x, REASON_NONE);
 	door_leave(d);
 }
 

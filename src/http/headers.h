@@ -4,29 +4,40 @@
  *
  * Framing is never copied: Content-Length, Transfer-Encoding and Connection are written
  * anew from what was understood. Hop-by-hop headers (RFC 9110, 7.6.1) and those that
- * Connection names are dropped; names only roost may say (Roost-*, X-Forwarded-*) are
- * dropped from clients.
+ * Connection names are dropped; so are names that only roost and the proxies it trusts
+ * may say (Roost-*, X-Forwarded-*, Forwarded).
  */
 #ifndef ROOST_HTTP_HEADERS_H
 #define ROOST_HTTP_HEADERS_H
 
+#include "config/config.h"
 #include "message/head.h"
 
+struct edits;
 struct response;
 struct strbuf;
+struct template_values;
 
-enum { REQUEST_ID = 32 }; /* hex digits */
+enum { REQUEST_ID = 32, REQUEST_ID_MAX = 128 }; /* one of ours; any that is kept */
 
 struct forwarding {
-	struct str peer; /* the client's address, as text */
+	enum forwarded_style style;
+	bool trusted; /* the peer is a proxy of ours: what it says of the client is kept
+			 and added to, else it is replaced */
+	bool https;   /* how the client came */
+	struct str peer; /* the peer's address, as text */
 	struct str request_id;
-	struct str fallback_host; /* Host for an HTTP/1.0 client that said none */
-	bool tls;
+	struct str traceparent;    /* takes the place of the client's; empty: its own */
+	struct str fallback_host;  /* Host for an HTTP/1.0 client that said none */
+	struct str target;         /* takes the place of the client's; empty: its own */
+	const struct edits *edits; /* NULL: none; as `values` */
+	const struct template_values *values;
 };
 
-/* The request head for the backend, always HTTP/1.1, with X-Forwarded-For/-Proto/-Host
- * and X-Request-Id. Without the final empty line, so that more can be added. For an
- * upgrade Sec-WebSocket-Extensions is left out: that is the session's business. */
+/* The request head for the backend, always HTTP/1.1, with what `style` asks for
+ * (X-Forwarded-For/-Proto/-Host, Forwarded by RFC 7239) and X-Request-Id. Without the
+ * final empty line, so that more can be added. For an upgrade Sec-WebSocket-Extensions
+ * is left out: that is the session's business. */
 void headers_write_request(struct strbuf *out, const struct head *head,
     const struct forwarding *f);
 
@@ -40,7 +51,11 @@ struct answer {
 	bool describes_body; /* HEAD, 304: the framing headers tell of a body that is
 				not sent; they are passed as they came */
 	const char *cookie;  /* value of the roost cookie to set, or NULL */
-	bool tls;
+	bool https;          /* how the client came */
+	unsigned coding;     /* that the body is compressed with here; 0: as it came */
+	bool varies;         /* another client may get another coding */
+	const struct edits *edits; /* NULL: none; as `values` */
+	const struct template_values *values;
 };
 
 /* The response head for the client, whole. The cookie is left out where the response

@@ -12,12 +12,14 @@ pieces_init(struct pieces *out)
 	out->n = 1;
 	out->n_pieces = 0;
 	out->end = STRBUF_INIT;
+	out->coded = STRBUF_INIT;
 }
 
 void
 pieces_fini(struct pieces *out)
 {
 	strbuf_fini(&out->end);
+	strbuf_fini(&out->coded);
 }
 
 static void

@@ -19,7 +19,8 @@ struct pieces {
 	int n; /* of iov, the free one included */
 	int n_pieces;
 	char lines[PIECES_MAX][CHUNK_LINE];
-	struct strbuf end; /* last chunk and trailers */
+	struct strbuf end;   /* last chunk and trailers */
+	struct strbuf coded; /* data after compression */
 };
 
 void pieces_init(struct pieces *out);

@@ -7,7 +7,9 @@
  */
 #include "http/exchange_private.h"
 
+#include "http/compress.h"
 #include "http/pieces.h"
+#include "route/router.h"
 
 /* Sends pieces, the response head in front if it still waits. False: the client is gone
  * and the exchange over. */
@@ -23,6 +25,8 @@ send_pieces(struct exchange *x, struct pieces *out)
 	if (n == 0)
 		return true;
 	x->begun = true;
+	if (x->response_state == RESPONSE_DONE)
+		exchange_release_hold(x);
 	switch (stream_write(&x->door->stream, iov, n)) {
 	case STREAM_SENT: break;
 	case STREAM_QUEUED:
@@ -36,6 +40,40 @@ send_pieces(struct exchange *x, struct pieces *out)
 
 /* ---- body ---- */
 
+/* One read's worth of body data, on its way to the client. */
+static void
+add_piece(struct exchange *x, struct pieces *out, const char *p, size_t n)
+{
+	bool as_chunk = x->client_body == BODY_CHUNKED;
+
+	if (x->compressor) {
+		if (n && !compressor_push(x->compressor, p, n, false, &out->coded))
+			out->coded.failed = true;
+		return;
+	}
+	x->response_bytes += n;
+	pieces_add(out, p, n, as_chunk);
+}
+
+/* What the compressor gave for all of this read goes out as one piece; last: with its
+ * end. False: no memory. */
+static bool
+add_coded(struct exchange *x, struct pieces *out)
+{
+	bool last = x->response_state == RESPONSE_DONE;
+
+	if (!x->compressor)
+		return true;
+	if (last && !compressor_push(x->compressor, NULL, 0, true, &out->coded))
+		out->coded.failed = true;
+	if (out->coded.failed)
+		return false;
+	x->response_bytes += out->coded.len;
+	pieces_add(out, out->coded.data, out->coded.len,
+	    x->client_body == BODY_CHUNKED);
+	return true;
+}
+
 static size_t
 relay_plain(struct exchange *x, const char *p, size_t n, struct pieces *out)
 {
@@ -48,21 +86,13 @@ relay_plain(struct exchange *x, const char *p, size_t n, struct pieces *out)
 		if (x->response_left == 0)
 			x->response_state = RESPONSE_DONE;
 	}
-	pieces_add(out, p, take, x->client_body == BODY_CHUNKED);
+	add_piece(x, out, p, take);
 	return take;
-}
-
-static void
-end_body(struct exchange *x, struct pieces *out, struct str trailers)
-{
-	x->response_state = RESPONSE_DONE;
-	if (x->client_body == BODY_CHUNKED)
-		pieces_end_chunks(out, trailers);
 }
 
 static size_t
 relay_chunked(struct exchange *x, const char *p, size_t n, struct pieces *out,
-    bool *bad_r)
+    struct str *trailers_r, bool *bad_r)
 {
 	enum chunk_event event;
 	size_t at = 0, used;
@@ -72,18 +102,33 @@ relay_chunked(struct exchange *x, const char *p, size_t n, struct pieces *out,
 		event = chunk_next(&x->response_chunks, p + at, n - at, &used, &data);
 		at += used;
 		if (event == CHUNK_DATA)
-			pieces_add(out, data.p, data.n, x->client_body == BODY_CHUNKED);
-		else if (event == CHUNK_END)
-			end_body(x, out, data);
+			add_piece(x, out, data.p, data.n);
 	} while (event == CHUNK_DATA && at < n && !pieces_is_full(out));
+	if (event == CHUNK_END) {
+		x->response_state = RESPONSE_DONE;
+		*trailers_r = data;
+	}
 	*bad_r = event == CHUNK_BAD;
 	return at;
+}
+
+/* Ends what was collected of a read: the compressor's part, and the end of the body if
+ * this is it. False: no memory. */
+static bool
+complete_pieces(struct exchange *x, struct pieces *out, struct str trailers)
+{
+	if (!add_coded(x, out))
+		return false;
+	if (x->response_state == RESPONSE_DONE && x->client_body == BODY_CHUNKED)
+		pieces_end_chunks(out, trailers);
+	return true;
 }
 
 /* Passes on what it can of p[0..n); returns how much. The exchange may be over then. */
 static size_t
 relay_body(struct exchange *x, const char *p, size_t n)
 {
+	struct str trailers = {NULL, 0};
 	struct pieces out;
 	bool bad = false;
 	size_t used;
@@ -91,10 +136,12 @@ relay_body(struct exchange *x, const char *p, size_t n)
 	pieces_init(&out);
 	exchange_await(x, x->up->conf->timeouts.response_ms);
 	if (x->response_body == BODY_CHUNKED)
-		used = relay_chunked(x, p, n, &out, &bad);
+		used = relay_chunked(x, p, n, &out, &trailers, &bad);
 	else
 		used = relay_plain(x, p, n, &out);
-	if (send_pieces(x, &out) && bad) {
+	if (!complete_pieces(x, &out, trailers)) {
+		exchange_fail(x, REASON_NO_MEMORY);
+	} else if (send_pieces(x, &out) && bad) {
 		x->conn_reusable = false;
 		exchange_fail(x, REASON_BAD_RESPONSE);
 	}
@@ -113,18 +160,52 @@ framing_for(const struct exchange *x, enum body_kind kind)
 	return kind;
 }
 
+/* Compresses the body, where the route and the client want that. */
+static void
+choose_coding(struct exchange *x, const struct response *r, struct answer *answer)
+{
+	const struct config_compress *conf = &x->route->conf->compress;
+
+	if (!conf->codings || !compress_varies(conf, r))
+		return;
+	answer->varies = true;
+	if (x->accept_coding && r->body != BODY_NONE)
+		x->compressor = compressor_new(x->accept_coding, conf->level);
+	if (x->compressor)
+		answer->body = framing_for(x, BODY_CHUNKED);
+	/* the answer to a HEAD has the head that GET gets */
+	if (x->compressor || r->body == BODY_NONE)
+		answer->coding = x->accept_coding;
+}
+
+static void
+note_response(struct exchange *x, const struct response *r)
+{
+	x->status = (uint16_t)r->status;
+	if (exchange_is_timed(x))
+		x->times.first_byte = clock_now_us();
+}
+
 static void
 begin_response(struct exchange *x, const struct response *r)
 {
 	char cookie[COOKIE_VALUE + 1];
+	struct template_values values;
 	struct answer answer = {
 	    .minor = x->minor,
 	    .body = framing_for(x, r->body),
 	    .length = r->length,
 	    .describes_body = x->method == METHOD_HEAD || r->status == 304,
 	    .cookie = exchange_cookie(x, cookie),
+	    .https = x->https,
+	    .edits = x->route->response_edits,
+	    .values = &values,
 	};
 
+	note_response(x, r);
+	if (answer.edits)
+		exchange_values(x, &values);
+	choose_coding(x, r, &answer);
 	x->response_body = r->body;
 	x->response_left = r->length;
 	x->client_body = answer.body;
@@ -149,15 +230,20 @@ pass_interim(struct exchange *x, const struct response *r)
 {
 	struct strbuf *out = &x->front->out;
 
-	/* 100 was ours to say (body.c); HTTP/1.0 knows none of them */
-	if (r->status == 100 || x->minor == 0)
+	/* nobody waits for this one; and HTTP/1.0 knows none of them */
+	if ((r->status == 100 && !x->expect_continue) || x->minor == 0)
 		return true;
+	if (r->status == 100)
+		exchange_invite_body(x);
 	strbuf_reset(out);
 	headers_write_interim(out, r);
-	if (door_send_out(x->door))
-		return true;
-	door_close(x->door, REASON_CLIENT_GONE);
-	return false;
+	if (!door_send_out(x->door)) {
+		door_close(x->door, REASON_CLIENT_GONE);
+		return false;
+	}
+	if (stream_queued(&x->door->stream))
+		stream_read_off(&x->conn->stream);
+	return true;
 }
 
 /* Takes a response head at p, if it is whole. Returns the bytes used; 0: wait for more,
@@ -226,8 +312,10 @@ end_of_stream(struct exchange *x, bool orderly)
 		exchange_backend_lost(x);
 	} else if (x->response_body == BODY_UNTIL_CLOSE && orderly &&
 		   x->response_state == RESPONSE_BODY) {
-		end_body(x, &out, (struct str){NULL, 0});
-		if (send_pieces(x, &out))
+		x->response_state = RESPONSE_DONE;
+		if (!complete_pieces(x, &out, (struct str){NULL, 0}))
+			exchange_fail(x, REASON_NO_MEMORY);
+		else if (send_pieces(x, &out))
 			exchange_finish(x);
 	} else {
 		exchange_fail(x, REASON_BACKEND_LOST);
@@ -274,7 +362,8 @@ exchange_client_drained(struct exchange *x)
 {
 	if (!x->conn)
 		return;
-	exchange_await(x, x->up->conf->timeouts.response_ms);
+	if (x->response_state == RESPONSE_BODY)
+		exchange_await(x, x->up->conf->timeouts.response_ms);
 	if (!stream_read_on(&x->conn->stream))
 		exchange_fail(x, REASON_NO_MEMORY);
 }

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -28,6 +30,8 @@ struct listener {
 	void (*on_accept)(void *arg, int fd, const struct addr *peer);
 	void *arg; /* borrowed */
 };
+
+/* ---- binding ---- */
 
 static bool
 set_on(int fd, int level, int option)
@@ -82,13 +86,118 @@ listener_is_free(const struct addr *addr)
 	return true;
 }
 
+/* ---- unix sockets ---- */
+
+/* Does nobody accept on the socket that stands there? Asks by connecting, since a file
+ * does not tell. False: errno says what is there. */
+static bool
+is_left_behind(const struct sockaddr_un *name)
+{
+	struct stat st;
+	int fd;
+
+	if (lstat(name->sun_path, &st))
+		return errno == ENOENT; /* gone just now */
+	if (!S_ISSOCK(st.st_mode)) {
+		errno = EEXIST;
+		return false;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	if (connect(fd, (const struct sockaddr *)name, sizeof *name) == 0 ||
+	    errno == EAGAIN)
+		errno = EADDRINUSE;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return error == ECONNREFUSED;
+}
+
+static bool
+bind_name(int fd, const struct sockaddr_un *name)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)name;
+
+	if (bind(fd, sa, sizeof *name) == 0)
+		return true;
+	return errno == EADDRINUSE && is_left_behind(name) &&
+	       (unlink(name->sun_path) == 0 || errno == ENOENT) &&
+	       bind(fd, sa, sizeof *name) == 0;
+}
+
+/* Until it listens nobody can connect, so the permissions are right from the start. */
+static bool
+open_to_clients(int fd, const char *path, unsigned mode, struct listener_file *file_r)
+{
+	struct stat st;
+
+	if (chmod(path, mode) || lstat(path, &st) || listen(fd, BACKLOG))
+		return false;
+	memcpy(file_r->path, path, strlen(path) + 1);
+	file_r->device = st.st_dev;
+	file_r->inode = st.st_ino;
+	return true;
+}
+
+int
+listener_bind_unix(const char *path, unsigned mode, struct listener_file *file_r)
+{
+	struct sockaddr_un name;
+	bool bound = false;
+	int fd, error;
+
+	*file_r = (struct listener_file){0};
+	if (!socket_unix_name(str_of(path), &name)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	bound = bind_name(fd, &name);
+	if (bound && open_to_clients(fd, name.sun_path, mode, file_r))
+		return fd;
+	error = errno;
+	if (bound)
+		unlink(name.sun_path);
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+void
+listener_remove_file(struct listener_file *file)
+{
+	struct stat st;
+
+	if (file->path[0] && lstat(file->path, &st) == 0 && st.st_dev == file->device &&
+	    st.st_ino == file->inode)
+		unlink(file->path);
+	*file = (struct listener_file){0};
+}
+
+/* Of a unix socket only that it is one is kept. */
+static void
+forget_path(struct addr *addr)
+{
+	if (addr->sa.sa_family == AF_UNIX)
+		*addr = (struct addr){.sa.sa_family = AF_UNIX};
+}
+
 bool
 listener_addr(int fd, struct addr *addr_r)
 {
 	socklen_t n = sizeof *addr_r;
 
-	return getsockname(fd, &addr_r->sa, &n) == 0;
+	*addr_r = (struct addr){0};
+	if (getsockname(fd, &addr_r->sa, &n))
+		return false;
+	forget_path(addr_r);
+	return true;
 }
+
+/* ---- accepting ---- */
 
 static void
 on_resume(struct timer *t)
@@ -139,6 +248,7 @@ on_ready(struct io *io, unsigned what)
 				continue;
 			return;
 		}
+		forget_path(&peer);
 		count_add(&io->loop->counters, COUNT_ACCEPTED, 1);
 		l->on_accept(l->arg, fd, &peer);
 	}

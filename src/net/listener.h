@@ -3,13 +3,15 @@
  * listener.h - accepts connections on one address for one worker.
  *
  * Each worker listens on a socket of its own (SO_REUSEPORT), and the kernel spreads the
- * connections. When descriptors run out accepting pauses for a moment, which is counted
- * and said, instead of spinning.
+ * connections. A unix socket can't be bound twice: the workers accept from duplicates
+ * of one, and who comes first gets the connection. When descriptors run out accepting
+ * pauses for a moment, which is counted and said, instead of spinning.
  */
 #ifndef ROOST_NET_LISTENER_H
 #define ROOST_NET_LISTENER_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct addr;
 struct listener;
@@ -23,11 +25,28 @@ int listener_bind(const struct addr *addr);
  * another process of the same user, which is never meant. False: errno. */
 bool listener_is_free(const struct addr *addr);
 
-/* The address a socket is bound to. False: errno. */
+/* The file of a unix socket that we have made. All zero: none. */
+struct listener_file {
+	char path[108];
+	dev_t device; /* with inode: it is still ours */
+	ino_t inode;
+};
+
+/* The same for a unix socket, whose file gets these permissions. A file left behind by
+ * a process that died is replaced; -1 with EADDRINUSE where somebody listens, with
+ * EEXIST where there is something else than a socket. */
+int listener_bind_unix(const char *path, unsigned mode, struct listener_file *file_r);
+
+/* Removes the file unless another process has put its own there. Idempotent. */
+void listener_remove_file(struct listener_file *file);
+
+/* The address a socket is bound to; of an accepted connection: the one the client came
+ * to. False: errno. */
 bool listener_addr(int fd, struct addr *addr_r);
 
 /* Accepts on fd (taken over) until closed. on_accept gets each connection:
- * non-blocking, TCP_NODELAY, its own from then on. NULL: no memory. */
+ * non-blocking, TCP_NODELAY, its own from then on. NULL: no memory. `arg` is borrowed
+ * and may be another one for each listener. */
 struct listener *listener_open(struct loop *loop, int fd,
     void (*on_accept)(void *arg, int fd, const struct addr *peer), void *arg);
 

@@ -1,14 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * socket.c - options of TCP sockets. A failure costs comfort only and is not reported.
+ * socket.c - options of TCP sockets. A failure costs comfort only and is not reported;
+ * on a unix socket they do nothing.
  */
 #include "net/socket.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 enum { IDLE_S = 60, INTERVAL_S = 15, PROBES = 4, GIVE_UP_MS = 60000 };
+
+bool
+socket_unix_name(struct str path, struct sockaddr_un *name_r)
+{
+	*name_r = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (path.n == 0 || path.n >= sizeof name_r->sun_path)
+		return false;
+	memcpy(name_r->sun_path, path.p, path.n);
+	return true;
+}
 
 static void
 set(int fd, int level, int option, int value)

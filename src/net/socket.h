@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * socket.h - options of TCP sockets, each said once. Any thread.
+ * socket.h - options of TCP sockets, each said once, and names of unix sockets. Any
+ * thread.
  */
 #ifndef ROOST_NET_SOCKET_H
 #define ROOST_NET_SOCKET_H
+
+#include "base/str.h"
+
+struct sockaddr_un;
+
+/* The name of a unix socket, for bind and connect. False: the path is too long. */
+bool socket_unix_name(struct str path, struct sockaddr_un *name_r);
 
 /* Small messages leave at once. An accepted socket inherits it from its listener. */
 void socket_no_delay(int fd);

@@ -121,6 +121,18 @@ pick_among(struct chooser *c, const struct upstream *up, enum backend_use use,
 	return c->options[n];
 }
 
+bool
+choose_may_wait(const struct upstream *up, bool websocket, uint64_t now_ms)
+{
+	for (size_t i = 0; i < up->n_backends; i++) {
+		enum backend_use use = backend_use(up->backends[i], now_ms);
+
+		if (use == BACKEND_BUSY || (use == BACKEND_FULL && websocket))
+			return true;
+	}
+	return false;
+}
+
 static struct backend *
 wish_policy(const struct wish *w)
 {
@@ -129,7 +141,10 @@ wish_policy(const struct wish *w)
 
 	if (!b && !w->websocket)
 		b = pick_among(c, w->up, BACKEND_FULL, w->except, w->now_ms);
-	return b ? b : pick_among(c, w->up, BACKEND_FAILING, w->except, w->now_ms);
+	/* one that is known to work will have a place sooner than a dead one lives */
+	if (b || choose_may_wait(w->up, w->websocket, w->now_ms))
+		return b;
+	return pick_among(c, w->up, BACKEND_FAILING, w->except, w->now_ms);
 }
 
 /* May this request go there? */
@@ -179,7 +194,7 @@ wish_is_modest(const struct wish *w, const struct backend *b)
 		const struct backend *other = w->up->backends[i];
 		enum backend_use use = backend_use(other, w->now_ms);
 
-		if (other == b || use == BACKEND_USABLE || use == BACKEND_FULL) {
+		if (other == b || backend_use_is_serving(use)) {
 			total_load += load_that_counts(w, other);
 			total_weight += atomic_load(&other->weight);
 		}
@@ -229,7 +244,11 @@ choice_take(const struct wish *w, struct choice *choice, struct backend *b,
 {
 	if (w->websocket && !backend_place_take(b))
 		return false;
-	atomic_fetch_add(&b->exchanges, 1);
+	if (!backend_exchange_begin(b)) {
+		if (w->websocket)
+			backend_place_end(b);
+		return false;
+	}
 	choice->place = w->websocket;
 	choice->backend = backend_get(b);
 	choice->by = by;
@@ -241,10 +260,18 @@ choice_give_back(struct choice *choice)
 {
 	if (choice->place)
 		backend_place_end(choice->backend);
-	atomic_fetch_sub(&choice->backend->exchanges, 1);
+	backend_exchange_end(choice->backend);
 	backend_put(choice->backend);
 	choice->backend = NULL;
 	choice->place = false;
+}
+
+/* Would it go to its pin's backend, had that a place? */
+static bool
+wish_waits_for_pin(const struct wish *w, const struct pin *pin)
+{
+	return w->up->conf->limits.queue && pin->backend != w->except &&
+	       backend_use(pin->backend, w->now_ms) == BACKEND_BUSY;
 }
 
 /* The pin, the hint, or the policy. A place may be gone by the time it is taken; the
@@ -335,7 +362,8 @@ choose(struct chooser *c, const struct upstream *up, const struct client_key *ke
 		pin = &known;
 	admitted = pin && wish_admits_pin(&w, pin);
 	modest = admitted && wish_is_modest(&w, pin->backend);
-	found = choice_find(&w, choice_r, pin, modest);
+	found = !(pin && wish_waits_for_pin(&w, pin)) &&
+		choice_find(&w, choice_r, pin, modest);
 	if (found)
 		choice_identify(&w, choice_r, pin, admitted && !modest);
 	if (pin)
@@ -411,9 +439,7 @@ claim_move(struct chooser *c, const struct upstream *up, const struct claim *cla
 static bool
 holds_well(const struct backend *b, uint64_t now_ms)
 {
-	enum backend_use use = backend_use(b, now_ms);
-
-	return use == BACKEND_USABLE || use == BACKEND_FULL;
+	return backend_use_is_serving(backend_use(b, now_ms));
 }
 
 struct backend *

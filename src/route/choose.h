@@ -8,8 +8,9 @@
  * within 1.25 x its fair share. A draining backend stays right for a client whose
  * sessions it still holds: whether re-homing is off, or has not come to them yet, or
  * could not move them, HTTP and socket must not disagree. A full backend takes no new
- * session but goes on serving exchanges. Where all are failing, the policy tries them
- * rather than none.
+ * session but goes on serving exchanges; a busy one takes neither, and a client whose
+ * pin points there waits for it, where there is a queue, instead of going elsewhere.
+ * Where all are failing, the policy tries them rather than none.
  */
 #ifndef ROOST_ROUTE_CHOOSE_H
 #define ROOST_ROUTE_CHOOSE_H
@@ -61,10 +62,14 @@ struct choice {
  * client that never returns its cookie costs no pin until it opens a session; that is
  * counted later, by choose_session_opened). `except`: a backend just found dead, or
  * NULL. The backend's exchanges count is raised until choice_end.
- * NULL backend in *choice_r and false: nothing usable. */
+ * NULL backend in *choice_r and false: nothing usable, or what is has no place
+ * (choose_may_wait tells). */
 bool choose(struct chooser *c, const struct upstream *up, const struct client_key *key,
     bool websocket, const struct backend *except, uint64_t now_ms,
     struct choice *choice_r);
+
+/* Is there a backend that could take such a request later, having no place now? */
+bool choose_may_wait(const struct upstream *up, bool websocket, uint64_t now_ms);
 
 /* The exchange is over (or failed, or became a session): gives back what choose took
  * and starts the HTTP lock. */

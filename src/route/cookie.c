@@ -11,6 +11,7 @@
 #include "route/cookie.h"
 
 #include "base/random.h"
+#include <endian.h>
 
 enum { DIGITS_TIME = 6, DIGITS_64 = 11 };
 
@@ -86,17 +87,16 @@ static uint64_t
 tag_of(const uint8_t secret[HASH_SECRET], struct str id, uint64_t issued,
     const char *upstream, const char *backend)
 {
-	char text[COOKIE_ID + DIGITS_TIME + 2 * DIGITS_64];
-	char *at = text;
+	uint64_t numbers[] = {
+	    htole64(issued),
+	    htole64(hash_stable(0, upstream, strlen(upstream))),
+	    htole64(hash_stable(0, backend, strlen(backend))),
+	};
+	char bytes[COOKIE_ID + sizeof(numbers)];
 
-	memcpy(at, id.p, COOKIE_ID);
-	at += COOKIE_ID;
-	number_write(at, DIGITS_TIME, issued);
-	at += DIGITS_TIME;
-	number_write(at, DIGITS_64, hash_stable(0, upstream, strlen(upstream)));
-	at += DIGITS_64;
-	number_write(at, DIGITS_64, hash_stable(0, backend, strlen(backend)));
-	return hash_keyed(secret, text, sizeof(text));
+	memcpy(bytes, id.p, COOKIE_ID);
+	memcpy(bytes + COOKIE_ID, numbers, sizeof(numbers));
+	return hash_keyed(secret, bytes, sizeof(bytes));
 }
 
 void

@@ -137,8 +137,7 @@ entry_is_good(const struct entry *e, uint64_t now_ms)
 {
 	enum backend_use use = backend_use(e->backend, now_ms);
 
-	return entry_is_live(e, now_ms) &&
-	       (use == BACKEND_USABLE || use == BACKEND_FULL);
+	return entry_is_live(e, now_ms) && backend_use_is_serving(use);
 }
 
 static void

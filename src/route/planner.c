@@ -207,7 +207,7 @@ seat_refresh(struct seat *seat, uint64_t now_ms)
 
 	if (!seat->present)
 		use = BACKEND_REMOVED;
-	if (use == BACKEND_FULL)
+	if (backend_use_is_serving(use))
 		use = BACKEND_USABLE;
 	changed = use != seat->use || weight != seat->weight;
 	seat->use = use;

@@ -83,6 +83,18 @@ backend_free(struct backend *b)
 	free(b);
 }
 
+/* The address that needs no looking up, if it is of that kind. */
+static bool
+addr_of(const char *address, struct addr *addr_r)
+{
+	struct str path;
+
+	if (!addr_unix_path(str_of(address), &path))
+		return addr_parse(str_of(address), addr_r);
+	*addr_r = (struct addr){.sa.sa_family = AF_UNIX};
+	return true;
+}
+
 struct backend *
 backend_new(const char *upstream, const struct config_backend *conf)
 {
@@ -102,8 +114,8 @@ backend_new(const char *upstream, const struct config_backend *conf)
 	}
 	b->id = atomic_fetch_add(&last_id, 1) + 1;
 	atomic_init(&b->refs, 1);
-	backend_configure(b, conf, 0);
-	if (addr_parse(str_of(conf->address), &addr))
+	backend_configure(b, conf, NULL);
+	if (addr_of(conf->address, &addr))
 		backend_set_addr(b, &addr);
 	return b;
 }
@@ -126,11 +138,12 @@ backend_put(struct backend *b)
 
 void
 backend_configure(struct backend *b, const struct config_backend *conf,
-    unsigned max_sessions)
+    const struct config_limits *limits)
 {
 	atomic_store(&b->weight, conf->weight);
 	atomic_store(&b->admin_state, conf->state);
-	atomic_store(&b->max_sessions, max_sessions);
+	atomic_store(&b->max_sessions, limits ? limits->max_sessions : 0);
+	atomic_store(&b->max_connections, limits ? limits->max_connections : 0);
 }
 
 static bool
@@ -139,6 +152,14 @@ is_full(const struct backend *b)
 	uint32_t max = atomic_load_explicit(&b->max_sessions, memory_order_relaxed);
 
 	return max && atomic_load(&b->sessions) + atomic_load(&b->opening) >= max;
+}
+
+static bool
+is_busy(const struct backend *b)
+{
+	uint32_t max = atomic_load_explicit(&b->max_connections, memory_order_relaxed);
+
+	return max && backend_load(b) >= max;
 }
 
 enum backend_use
@@ -156,11 +177,32 @@ backend_use(const struct backend *b, uint64_t now_ms)
 		return BACKEND_FAILING;
 	if (!atomic_load_explicit(&b->resolved, memory_order_relaxed))
 		return BACKEND_UNRESOLVED;
+	if (is_busy(b))
+		return BACKEND_BUSY;
 	return is_full(b) ? BACKEND_FULL : BACKEND_USABLE;
 }
 
 /* Raised first and judged after, so that of two workers that see one free place only
  * one gets it. */
+bool
+backend_exchange_begin(struct backend *b)
+{
+	uint32_t max = atomic_load_explicit(&b->max_connections, memory_order_relaxed);
+	uint32_t exchanges = atomic_fetch_add(&b->exchanges, 1);
+
+	if (!max || atomic_load(&b->sessions) + exchanges < max)
+		return true;
+	atomic_fetch_sub(&b->exchanges, 1);
+	return false;
+}
+
+void
+backend_exchange_end(struct backend *b)
+{
+	atomic_fetch_sub(&b->exchanges, 1);
+}
+
+/* Judged as above. */
 bool
 backend_place_take(struct backend *b)
 {

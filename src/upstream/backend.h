@@ -18,7 +18,8 @@
 /* What a new session or exchange may expect of it. */
 enum backend_use {
 	BACKEND_USABLE,
-	BACKEND_FULL,       /* max_sessions reached */
+	BACKEND_FULL,       /* max_sessions reached: exchanges only */
+	BACKEND_BUSY,       /* max_connections reached */
 	BACKEND_FAILING,    /* refused connections lately, left alone for a while */
 	BACKEND_UNRESOLVED, /* its name has no address yet */
 	BACKEND_DRAINING,   /* keeps what it has, takes nothing new */
@@ -37,7 +38,8 @@ struct backend {
 	_Atomic uint32_t weight;
 	_Atomic int admin_state; /* enum backend_admin_state */
 	atomic_bool removed;
-	_Atomic uint32_t max_sessions; /* 0: none */
+	_Atomic uint32_t max_sessions;    /* 0: none */
+	_Atomic uint32_t max_connections; /* 0: none */
 
 	_Atomic uint32_t sessions;  /* sessions whose pin points here (pins.c counts) */
 	_Atomic uint32_t exchanges; /* exchanges it works on */
@@ -47,22 +49,23 @@ struct backend {
 	_Atomic uint64_t failing_until_ms; /* 0: not failing */
 
 	pthread_mutex_t addr_lock; /* leaf; guards addr */
-	struct addr addr;          /* family 0: not resolved yet */
+	struct addr addr;          /* family 0: not resolved yet; AF_UNIX: `address`
+				      has the path */
 
 	bool complained; /* resolver.c only: it was said that there is no address */
 	atomic_bool resolved; /* addr has a family */
 };
 
-/* A new record with one reference, or NULL (no memory). A numeric address is resolved
- * at once. */
+/* A new record with one reference, or NULL (no memory). A numeric address or a
+ * unix socket is resolved at once. */
 struct backend *backend_new(const char *upstream, const struct config_backend *conf);
 
 struct backend *backend_get(struct backend *b); /* returns b */
 void backend_put(struct backend *b);            /* NULL is fine */
 
-/* Takes over weight, state and max_sessions from a (new) configuration. */
+/* Takes over weight, state and limits from a (new) configuration. */
 void backend_configure(struct backend *b, const struct config_backend *conf,
-    unsigned max_sessions);
+    const struct config_limits *limits);
 
 enum backend_use backend_use(const struct backend *b, uint64_t now_ms);
 
@@ -71,6 +74,17 @@ backend_is_usable(const struct backend *b, uint64_t now_ms)
 {
 	return backend_use(b, now_ms) == BACKEND_USABLE;
 }
+
+/* Is it in service, though perhaps with no place for more? */
+static inline bool
+backend_use_is_serving(enum backend_use use)
+{
+	return use == BACKEND_USABLE || use == BACKEND_FULL || use == BACKEND_BUSY;
+}
+
+/* Counts an exchange; false: max_connections is reached, nothing was counted. */
+bool backend_exchange_begin(struct backend *b);
+void backend_exchange_end(struct backend *b);
 
 /* Takes the place of one session to come; false: max_sessions is reached. Each place
  * taken is given back by backend_place_end, after the session was counted. */

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
  * conn.c - connecting to a backend without blocking; see conn.h.
+ *
+ * TCP tells when it is connected. A unix socket is connected at once, or its backend's
+ * queue is full (EAGAIN) and nothing will tell when that changes: then we ask again
+ * from time to time, for as long as connecting may take.
  */
 #include "upstream/conn.h"
 
+#include "net/proxy_protocol.h"
 #include "net/socket.h"
 #include "upstream/backend.h"
 #include "upstream/pool.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+enum { ASK_AGAIN_MS = 20 };
 
 static void
 stream_readable(struct stream *s)
@@ -68,32 +76,39 @@ conn_close(struct conn *c)
 }
 
 static void
-fail(struct conn *c, enum reason why)
+count_failed(struct conn *c)
 {
 	struct loop *loop = c->pools->loop;
 
 	count_add(&loop->counters, COUNT_DIALS_FAILED, 1);
 	backend_mark_failed(c->backend, clock_now_ms(), random_u64(&loop->random));
+}
+
+static void
+fail(struct conn *c, enum reason why)
+{
+	count_failed(c);
 	io_close(&c->stream.io);
 	c->ops->on_failed(c, why);
 	conn_close(c);
 }
 
-static void
-on_timeout(struct timer *t)
+/* The hello waits in the stream's queue while we connect. */
+static bool
+say_hello(struct conn *c, struct queue *hello)
 {
-	struct conn *c = container_of(t, struct conn, timer);
+	bool said = queue_size(hello) == 0 || stream_put(&c->stream, queue_bytes(hello),
+						  queue_size(hello)) != STREAM_BROKEN;
 
-	if (c->state == CONN_CONNECTING)
-		fail(c, REASON_CONNECT_TIMEOUT);
-	else if (c->state == CONN_IDLE)
-		conn_close(c); /* one in use is not concerned: see pool_take */
+	queue_clear(hello);
+	return said;
 }
 
 static void
 on_connect(struct io *io, unsigned what)
 {
 	struct conn *c = container_of(io, struct conn, stream.io);
+	struct queue hello = c->stream.out;
 	int fd = io->fd, error = 0;
 	socklen_t n = sizeof error;
 
@@ -105,6 +120,10 @@ on_connect(struct io *io, unsigned what)
 	io_want(io, 0);
 	stream_init(&c->stream, io->loop, fd, &stream_ops);
 	c->state = CONN_USED;
+	if (!say_hello(c, &hello)) {
+		fail(c, REASON_CONNECT_FAILED);
+		return;
+	}
 	backend_mark_ok(c->backend);
 	if (!stream_read_on(&c->stream)) {
 		fail(c, REASON_NO_MEMORY);
@@ -113,60 +132,104 @@ on_connect(struct io *io, unsigned what)
 	c->ops->on_connected(c);
 }
 
-/* A socket on its way to addr, or -1 and why. */
-static int
-start_connecting(const struct addr *addr, enum reason *why_r)
-{
-	int fd =
-	    socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+enum dialed {
+	DIAL_UNDER_WAY, /* a unix socket: connected */
+	DIAL_BUSY,      /* a unix socket: its backend's queue is full */
+	DIAL_REFUSED
+};
 
-	if (fd < 0) {
-		*why_r = errno == ENOMEM || errno == ENOBUFS ? REASON_NO_MEMORY
-							     : REASON_NO_DESCRIPTORS;
-		return -1;
-	}
+static enum dialed
+dial_tcp(int fd, const struct addr *addr)
+{
 	socket_no_delay(fd);
-	if (connect(fd, &addr->sa, addr_len(addr)) && errno != EINPROGRESS) {
-		*why_r = REASON_CONNECT_FAILED;
-		close(fd);
-		return -1;
-	}
-	return fd;
+	return connect(fd, &addr->sa, addr_len(addr)) && errno != EINPROGRESS
+		   ? DIAL_REFUSED
+		   : DIAL_UNDER_WAY;
 }
 
-static int
-dial(struct pools *pools, struct backend *backend, enum reason *why_r)
+static enum dialed
+dial_unix(int fd, const struct backend *backend)
 {
-	struct addr addr;
+	struct sockaddr_un name;
+	struct str path;
+
+	if (!addr_unix_path(str_of(backend->address), &path) ||
+	    !socket_unix_name(path, &name))
+		return DIAL_REFUSED; /* cannot be: the address was read that way */
+	if (connect(fd, (struct sockaddr *)&name, sizeof name) == 0)
+		return DIAL_UNDER_WAY;
+	return errno == EAGAIN ? DIAL_BUSY : DIAL_REFUSED;
+}
+
+/* What follows from how the backend was reached. False: nothing will come of it. */
+static bool
+wait_for_it(struct conn *c, enum dialed how, enum reason *why_r)
+{
+	switch (how) {
+	case DIAL_UNDER_WAY:
+		*why_r = REASON_NO_MEMORY;
+		return io_want(&c->stream.io, IO_WRITE);
+	case DIAL_BUSY:
+		loop_timer(c->pools->loop, &c->timer, ASK_AGAIN_MS);
+		return true;
+	default: *why_r = REASON_CONNECT_FAILED; return false;
+	}
+}
+
+static void
+ask_again(struct conn *c)
+{
+	enum reason why;
+
+	if (!wait_for_it(c, dial_unix(c->stream.io.fd, c->backend), &why))
+		fail(c, why);
+}
+
+static void
+on_timeout(struct timer *t)
+{
+	struct conn *c = container_of(t, struct conn, timer);
+
+	if (c->state == CONN_IDLE)
+		conn_close(c);
+	else if (c->state != CONN_CONNECTING)
+		return; /* in use it is not concerned: see pool_take */
+	else if (clock_now_ms() < c->ask_until_ms)
+		ask_again(c);
+	else
+		fail(c, REASON_CONNECT_TIMEOUT);
+}
+
+/* A socket for the backend, or -1 and why. */
+static int
+socket_for(struct backend *backend, struct loop *loop, struct addr *addr_r,
+    enum reason *why_r)
+{
 	int fd;
 
-	if (!backend_addr(backend, &addr)) {
+	if (!backend_addr(backend, addr_r)) {
 		*why_r = REASON_CONNECT_FAILED;
 		return -1;
 	}
-	count_add(&pools->loop->counters, COUNT_DIALS, 1);
-	fd = start_connecting(&addr, why_r);
-	if (fd < 0)
-		count_add(&pools->loop->counters, COUNT_DIALS_FAILED, 1);
-	if (fd < 0 && *why_r == REASON_CONNECT_FAILED)
-		backend_mark_failed(backend, clock_now_ms(),
-		    random_u64(&pools->loop->random));
-	return fd;
+	count_add(&loop->counters, COUNT_DIALS, 1);
+	fd =
+	    socket(addr_r->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0)
+		return fd;
+	*why_r = errno == ENOMEM || errno == ENOBUFS ? REASON_NO_MEMORY
+						     : REASON_NO_DESCRIPTORS;
+	count_add(&loop->counters, COUNT_DIALS_FAILED, 1);
+	return -1;
 }
 
-struct conn *
-conn_open(struct pools *pools, struct backend *backend, uint64_t timeout_ms,
-    const struct conn_ops *ops, void *user, enum reason *why_r)
+static struct conn *
+conn_new(struct pools *pools, struct backend *backend, int fd,
+    const struct conn_ops *ops, void *user)
 {
 	struct conn *c = calloc(1, sizeof *c);
-	int fd;
 
-	*why_r = REASON_NO_MEMORY;
-	if (!c)
-		return NULL;
-	fd = dial(pools, backend, why_r);
-	if (fd < 0) {
-		free(c);
+	if (!c) {
+		close(fd);
 		return NULL;
 	}
 	c->pools = pools;
@@ -177,14 +240,58 @@ conn_open(struct pools *pools, struct backend *backend, uint64_t timeout_ms,
 	timer_init(&c->timer, on_timeout);
 	io_init(&c->stream.io, pools->loop, fd, on_connect);
 	c->stream.ops = &stream_ops;
-	if (timeout_ms)
-		loop_timer(pools->loop, &c->timer, timeout_ms);
-	if (!io_want(&c->stream.io, IO_WRITE)) {
-		*why_r = REASON_NO_MEMORY;
-		conn_close(c);
-		return NULL;
-	}
 	return c;
+}
+
+static bool
+prepare_hello(struct conn *c, const struct conn_hello *hello)
+{
+	char header[PROXY_HEADER_OUT];
+
+	if (!hello)
+		return true;
+	c->introduced = true;
+	return queue_append(&c->stream.out, header,
+	    proxy_header_write(header, hello->version, &hello->source,
+		&hello->destination));
+}
+
+static bool
+start_connecting(struct conn *c, const struct addr *addr, uint64_t timeout_ms,
+    enum reason *why_r)
+{
+	struct loop *loop = c->pools->loop;
+	int fd = c->stream.io.fd;
+
+	if (addr->sa.sa_family == AF_UNIX) {
+		c->ask_until_ms = timeout_ms ? clock_now_ms() + timeout_ms : UINT64_MAX;
+		return wait_for_it(c, dial_unix(fd, c->backend), why_r);
+	}
+	if (timeout_ms)
+		loop_timer(loop, &c->timer, timeout_ms);
+	return wait_for_it(c, dial_tcp(fd, addr), why_r);
+}
+
+struct conn *
+conn_open(struct pools *pools, struct backend *backend, const struct conn_hello *hello,
+    uint64_t timeout_ms, const struct conn_ops *ops, void *user, enum reason *why_r)
+{
+	struct conn *c;
+	struct addr addr;
+	int fd = socket_for(backend, pools->loop, &addr, why_r);
+
+	if (fd < 0)
+		return NULL;
+	*why_r = REASON_NO_MEMORY;
+	c = conn_new(pools, backend, fd, ops, user);
+	if (!c)
+		return NULL;
+	if (prepare_hello(c, hello) && start_connecting(c, &addr, timeout_ms, why_r))
+		return c;
+	if (*why_r == REASON_CONNECT_FAILED)
+		count_failed(c);
+	conn_close(c);
+	return NULL;
 }
 
 void

@@ -11,6 +11,7 @@
 #ifndef ROOST_UPSTREAM_CONN_H
 #define ROOST_UPSTREAM_CONN_H
 
+#include "base/addr.h"
 #include "base/reasons.h"
 #include "loop/loop.h"
 #include "net/stream.h"
@@ -36,6 +37,13 @@ struct conn_ops {
 	void (*on_broken)(struct conn *c);
 };
 
+/* What a new connection says before anything else: the PROXY header about the client on
+ * whose behalf it is made (net/proxy_protocol.h). */
+struct conn_hello {
+	unsigned version; /* 1 or 2 */
+	struct addr source, destination;
+};
+
 struct conn {
 	struct stream stream;    /* first: stream callbacks cast back */
 	struct pools *pools;     /* borrowed */
@@ -45,15 +53,20 @@ struct conn {
 	struct conn *next, *prev; /* in the pool's idle list */
 	struct timer timer;       /* connecting: its limit; idle: its end */
 	struct grave grave;
+	uint64_t ask_until_ms; /* connecting to a unix socket: see conn.c */
 	enum conn_state state;
 	bool reused; /* carried another exchange before: it may die under the next one
 			through nobody's fault */
+	bool introduced; /* has said hello: it is one client's and never kept. Who has
+			    to say hello takes no kept conn either */
 };
 
 /* Starts connecting; on_connected or on_failed follows, never from within this call.
+ * hello (copied; NULL: none) has left, or is queued, when on_connected is called.
  * NULL: no memory, no descriptor, no address, or refused at once (*why_r). */
 struct conn *conn_open(struct pools *pools, struct backend *backend,
-    uint64_t timeout_ms, const struct conn_ops *ops, void *user, enum reason *why_r);
+    const struct conn_hello *hello, uint64_t timeout_ms, const struct conn_ops *ops,
+    void *user, enum reason *why_r);
 
 /* Gives the connection's stream to another owner (see stream_move) and ends the conn.
  */

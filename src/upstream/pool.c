@@ -98,7 +98,7 @@ pool_keep(struct conn *c, uint64_t idle_ms)
 {
 	struct pool *pool = pool_of(c->pools, c->backend->slot);
 
-	if (!pool || pool->n_idle >= POOL_MAX_IDLE ||
+	if (c->introduced || !pool || pool->n_idle >= POOL_MAX_IDLE ||
 	    atomic_load_explicit(&c->backend->removed, memory_order_relaxed) ||
 	    stream_queued(&c->stream) || !stream_read_on(&c->stream)) {
 		conn_close(c);

@@ -41,7 +41,8 @@ struct conn *pool_take(struct pools *pools, const struct backend *backend, bool 
     const struct conn_ops *ops, void *user);
 
 /* The user is done with a connection that may be used again: keeps it for idle_ms, or
- * closes it when there are enough or the backend is gone. */
+ * closes it when there are enough, the backend is gone, or it said hello for one client
+ * (see conn_open). */
 void pool_keep(struct conn *c, uint64_t idle_ms);
 
 /* For conn_close: takes an idle conn out of its list. */

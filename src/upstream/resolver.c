@@ -27,8 +27,10 @@ static bool
 is_name(const struct backend *b)
 {
 	struct addr ignored;
+	struct str path;
 
-	return !addr_parse(str_of(b->address), &ignored);
+	return !addr_parse(str_of(b->address), &ignored) &&
+	       !addr_unix_path(str_of(b->address), &path);
 }
 
 /* Keeps the address in use while the name still has it. */

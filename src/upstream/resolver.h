@@ -4,7 +4,7 @@
  *
  * The system's resolver (getaddrinfo, so hosts file and all) blocks; a loop must not.
  * Each name is looked up at once, again every 30 s, and every 2 s while it has no
- * address. A backend with a numeric address never comes here.
+ * address. A backend with a numeric address or a unix socket never comes here.
  */
 #ifndef ROOST_UPSTREAM_RESOLVER_H
 #define ROOST_UPSTREAM_RESOLVER_H

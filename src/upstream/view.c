@@ -9,13 +9,15 @@
 struct view *
 view_new(struct snapshot *snapshot)
 {
-	struct view *v = malloc(sizeof *v);
+	struct view *v =
+	    calloc(1, sizeof *v + snapshot->n_upstreams * sizeof *v->n_waiting);
 
 	if (!v) {
 		snapshot_put(snapshot);
 		return NULL;
 	}
-	*v = (struct view){.snapshot = snapshot, .refs = 1};
+	v->snapshot = snapshot;
+	v->refs = 1;
 	return v;
 }
 

@@ -13,6 +13,7 @@
 struct view {
 	struct snapshot *snapshot; /* a reference of ours */
 	unsigned refs;
+	unsigned n_waiting[]; /* by upstream: exchanges that wait for a place */
 };
 
 /* Takes over the caller's reference to the snapshot. NULL: no memory (the reference is

@@ -456,8 +456,8 @@ dial(struct rehoming *m)
 	enum reason why;
 
 	m->state = MOVE_DIALING;
-	m->conn = conn_open(s->registry->pools, m->to, s->up->conf->timeouts.connect_ms,
-	    &conn_ops, m, &why);
+	m->conn = conn_open(s->registry->pools, m->to, NULL,
+	    s->up->conf->timeouts.connect_ms, &conn_ops, m, &why);
 	if (!m->conn)
 		try_again(m, why);
 }

@@ -170,7 +170,7 @@ session_new(struct registry *r, struct opening *o)
 	s->home = backend_get(o->choice->backend);
 	s->claim = choose_session_opened(r->chooser, o->up, o->choice, clock_now_ms());
 	s->greeting = greeting_new(o->upgrade);
-	s->peer = *o->peer;
+	s->peer = *o->client_addr;
 	s->opened_ms = clock_now_ms();
 	memcpy(s->id, o->upgrade->id, sizeof s->id);
 	session_arm(s);
@@ -221,8 +221,14 @@ open_session(void *arg, struct opening *o)
 	}
 }
 
+static enum reason
+check(const struct head *head, const struct route *route)
+{
+	return handshake_check(head);
+}
+
 const struct upgrade_ops session_upgrade_ops = {
-    .check = handshake_check,
+    .check = check,
     .begin = begin,
     .accept = accept_answer,
     .open = open_session,

@@ -471,6 +471,58 @@ START_TEST(a_full_backend_takes_no_session_but_serves_its_clients)
 }
 END_TEST
 
+START_TEST(a_busy_backend_takes_nothing_and_its_clients_wait_for_it)
+{
+	struct client_key key = strong(1), other = strong(2);
+	struct choice held, c[3];
+
+	configure("    limits: {max_connections: 1}\n");
+	held = ask(key, false);
+	ck_assert(!choose(&chooser, up, &key, false, NULL, now, &c[0]));
+	ck_assert(choose_may_wait(up, false, now));
+	for (int i = 0; i < 2; i++) {
+		c[i] = ask(other, false);
+		ck_assert_ptr_ne(c[i].backend, held.backend);
+		other = strong(3);
+	}
+	ck_assert(!choose(&chooser, up, &other, true, NULL, now, &c[2]));
+	choice_end(&chooser, up, &held, now);
+	c[2] = ask(key, false);
+	for (int i = 0; i < 3; i++)
+		choice_end(&chooser, up, &c[i], now);
+	ck_assert_uint_eq(backend_load(b0) + backend_load(b1) + backend_load(b2), 0);
+}
+END_TEST
+
+START_TEST(without_a_queue_a_busy_backend_sends_its_clients_elsewhere)
+{
+	struct choice held, c;
+
+	configure("    limits: {max_connections: 1, queue: 0}\n");
+	held = ask(strong(1), false);
+	c = ask(strong(1), false);
+	ck_assert_ptr_ne(c.backend, held.backend);
+	choice_end(&chooser, up, &c, now);
+	choice_end(&chooser, up, &held, now);
+}
+END_TEST
+
+START_TEST(busy_is_better_than_failing)
+{
+	struct client_key key = strong(9);
+	struct choice held, c;
+
+	configure("    limits: {max_connections: 1}\n");
+	backend_mark_failed(b1, now, 0);
+	backend_mark_failed(b2, now, 0);
+	held = ask(strong(1), false);
+	ck_assert_ptr_eq(held.backend, b0);
+	ck_assert(!choose(&chooser, up, &key, false, NULL, now, &c));
+	ck_assert(choose_may_wait(up, false, now));
+	choice_end(&chooser, up, &held, now);
+}
+END_TEST
+
 START_TEST(handshakes_in_flight_count_against_the_limit)
 {
 	struct client_key key = strong(9);
@@ -991,6 +1043,9 @@ order(void)
 	tcase_add_test(t, a_newcomer_never_gets_to_a_draining_backend);
 	tcase_add_test(t, down_and_failing_backends_are_right_for_nobody);
 	tcase_add_test(t, a_full_backend_takes_no_session_but_serves_its_clients);
+	tcase_add_test(t, a_busy_backend_takes_nothing_and_its_clients_wait_for_it);
+	tcase_add_test(t, without_a_queue_a_busy_backend_sends_its_clients_elsewhere);
+	tcase_add_test(t, busy_is_better_than_failing);
 	tcase_add_test(t, handshakes_in_flight_count_against_the_limit);
 	tcase_add_test(t, a_second_socket_that_does_not_fit_gets_a_claim_of_its_own);
 	return t;

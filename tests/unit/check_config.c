@@ -15,6 +15,9 @@ Suite *suite_config(void);
 
 #define LISTENERS "listeners: [{bind: \"127.0.0.1:8080\"}]\n"
 #define BACKENDS "backends: [{address: \"10.0.0.1:80\"}]"
+#define OR_UNIX                                                           \
+	"or unix: and an absolute path (at most 107 letters, digits and " \
+	"/-_.~+@%:,)\n"
 #define SMALL LISTENERS "upstreams: {chat: {" BACKENDS "}}\n"
 
 static const struct config_flags no_flags;
@@ -106,6 +109,53 @@ START_TEST(test_defaults_of_rehome_and_timeouts)
 }
 END_TEST
 
+START_TEST(test_defaults_of_limits)
+{
+	struct config *c = good(SMALL);
+	const struct config_upstream *up = &c->upstreams[0];
+	const struct config_limits *l = &up->limits;
+
+	ck_assert_uint_eq(l->max_connections, 0);
+	ck_assert_uint_eq(l->queue, 1024);
+	ck_assert_uint_eq(l->queue_timeout_ms, 5000);
+	ck_assert_uint_eq(l->max_body, 0);
+	ck_assert_uint_eq(l->min_rate, 0);
+	ck_assert_uint_eq(l->max_message, 0);
+	ck_assert_uint_eq(l->max_frame, 0);
+	ck_assert_uint_eq(l->max_session_age_ms, 0);
+	ck_assert_uint_eq(l->upgrades, 0);
+	ck_assert_int_eq(up->client_limits.by, LIMIT_BY_ADDRESS);
+	ck_assert_uint_eq(up->client_limits.rate, 0);
+	ck_assert_uint_eq(up->client_limits.burst, 0);
+	ck_assert_uint_eq(up->client_limits.exchanges, 0);
+	ck_assert_uint_eq(up->client_limits.sessions, 0);
+	ck_assert_uint_eq(up->client_limits.upgrades, 0);
+	ck_assert_int_eq(up->client_limits.excess, EXCESS_REFUSE);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(test_defaults_of_what_backends_get)
+{
+	struct config *c = good(SMALL);
+	const struct config_upstream *up = &c->upstreams[0];
+
+	ck_assert_uint_eq(up->timeouts.write_ms, 30000);
+	ck_assert_uint_eq(up->heartbeat.interval_ms, 20000);
+	ck_assert_uint_eq(up->heartbeat.timeout_ms, 10000);
+	ck_assert_uint_eq(up->heartbeat.sweep_ms, 30000);
+	ck_assert_int_eq(up->forwarded, FORWARDED_X);
+	ck_assert_int_eq(up->trace_context, TRACE_PASS);
+	ck_assert_int_eq(up->proxy_protocol, PROXY_OUT_OFF);
+	ck_assert_int_eq(up->half_close, HALF_CLOSE_ABORT);
+	ck_assert_int_eq(up->utf8, UTF8_PASS);
+	ck_assert_int_eq(c->access_log.format, FORMAT_TEXT);
+	ck_assert_ptr_null(c->access_log.file);
+	ck_assert_uint_eq(c->n_error_pages, 0);
+	config_free(c);
+}
+END_TEST
+
 START_TEST(test_what_follows_from_the_rest)
 {
 	struct config *c = good(SMALL);
@@ -131,6 +181,7 @@ static const char everything[] =
     "log: {level: debug, format: json, file: \"/var/log/gr\\xf6\\xdfe "
     "\\\"x\\\"\\\\\"}\n"
     "pins: {max: 5, secret_file: /etc/roost/secret}\n"
+    "access_log: {format: json, file: /var/log/roost/access.log}\n"
     "listeners: [{bind: '[::1]:0'}, {bind: '*:8080'}]\n"
     "routes:\n"
     "  - {host: '*.Example.com', path: /a/, upstream: chat}\n"
@@ -143,12 +194,23 @@ static const char everything[] =
     "    rehome: {mode: transparent, threshold: 0%, rate: 1, debounce: 0ms,\n"
     "      drain_timeout: 1500ms, on_failure: close, close_code: 4999}\n"
     "    timeouts: {connect: 1ms, header: 24h, body: 0, first_byte: 1m,\n"
-    "      response: 1h, keepalive: 61s}\n"
-    "    limits: {max_sessions: 10}\n"
+    "      response: 1h, keepalive: 61s, write: 1s}\n"
+    "    limits: {max_sessions: 10, max_connections: 11, queue: 0,\n"
+    "      queue_timeout: 0, max_body: 1024g, min_rate: 1k, max_message: 1m,\n"
+    "      max_frame: 65537, max_session_age: 8760h, upgrades: 12}\n"
+    "    client_limits: {by: client, rate: 13, burst: 14, exchanges: 15,\n"
+    "      sessions: 16, upgrades: 17, excess: replace-oldest}\n"
+    "    heartbeat: {interval: 0, timeout: 1ms, sweep: 10ms}\n"
+    "    forwarded: both\n"
+    "    trace_context: create\n"
+    "    proxy_protocol: v2\n"
+    "    half_close: serve\n"
+    "    utf8: check\n"
     "    retries: 0\n"
     "    backends:\n"
     "      - {name: b1, address: '[::1]:1', weight: 0, state: drain}\n"
     "      - {address: 'app2.internal:65535', state: down}\n"
+    "      - {address: 'unix:/run/app.sock'}\n"
     "  api: {" BACKENDS "}\n";
 
 START_TEST(test_every_key_is_read)
@@ -179,6 +241,54 @@ START_TEST(test_every_key_is_read)
 	ck_assert_int_eq(up->backends[0].state, BACKEND_DRAIN);
 	ck_assert_uint_eq(up->backends[0].weight, 0);
 	ck_assert_int_eq(up->backends[1].state, BACKEND_DOWN);
+	ck_assert_str_eq(up->backends[2].name, "unix:/run/app.sock");
+	ck_assert_int_eq(c->access_log.format, FORMAT_JSON);
+	ck_assert_str_eq(c->access_log.file, "/var/log/roost/access.log");
+	config_free(c);
+}
+END_TEST
+
+START_TEST(test_every_key_of_limits_is_read)
+{
+	struct config *c = good(everything);
+	const struct config_limits *l = &c->upstreams[0].limits;
+	const struct config_client_limits *k = &c->upstreams[0].client_limits;
+
+	ck_assert_uint_eq(l->max_sessions, 10);
+	ck_assert_uint_eq(l->max_connections, 11);
+	ck_assert_uint_eq(l->queue, 0);
+	ck_assert_uint_eq(l->queue_timeout_ms, 0);
+	ck_assert_uint_eq(l->max_body, UINT64_C(1) << 40);
+	ck_assert_uint_eq(l->min_rate, 1024);
+	ck_assert_uint_eq(l->max_message, 1 << 20);
+	ck_assert_uint_eq(l->max_frame, 65537);
+	ck_assert_uint_eq(l->max_session_age_ms, UINT64_C(31536000000));
+	ck_assert_uint_eq(l->upgrades, 12);
+	ck_assert_int_eq(k->by, LIMIT_BY_CLIENT);
+	ck_assert_uint_eq(k->rate, 13);
+	ck_assert_uint_eq(k->burst, 14);
+	ck_assert_uint_eq(k->exchanges, 15);
+	ck_assert_uint_eq(k->sessions, 16);
+	ck_assert_uint_eq(k->upgrades, 17);
+	ck_assert_int_eq(k->excess, EXCESS_REPLACE_OLDEST);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(test_every_key_of_what_backends_get_is_read)
+{
+	struct config *c = good(everything);
+	const struct config_upstream *up = &c->upstreams[0];
+
+	ck_assert_uint_eq(up->timeouts.write_ms, 1000);
+	ck_assert_uint_eq(up->heartbeat.interval_ms, 0);
+	ck_assert_uint_eq(up->heartbeat.timeout_ms, 1);
+	ck_assert_uint_eq(up->heartbeat.sweep_ms, 10);
+	ck_assert_int_eq(up->forwarded, FORWARDED_BOTH);
+	ck_assert_int_eq(up->trace_context, TRACE_CREATE);
+	ck_assert_int_eq(up->proxy_protocol, PROXY_OUT_V2);
+	ck_assert_int_eq(up->half_close, HALF_CLOSE_SERVE);
+	ck_assert_int_eq(up->utf8, UTF8_CHECK);
 	config_free(c);
 }
 END_TEST
@@ -308,6 +418,26 @@ START_TEST(test_numbers)
 }
 END_TEST
 
+START_TEST(test_modes)
+{
+	static const struct schema_row row = {.type = VALUE_MODE,
+	    .width = 4,
+	    .max = 0777};
+
+	check_value(&row, "0660", "0660");
+	check_value(&row, "0777", "0777");
+	check_value(&row, "00660", "0660");
+	check_value(&row, "00", "0000");
+	check_value(&row, "0", NULL);
+	check_value(&row, "660", NULL);
+	check_value(&row, "0o660", NULL);
+	check_value(&row, "0680", NULL);
+	check_value(&row, "01000", NULL);
+	check_value(&row, "000660", NULL);
+	check_value(&row, "", NULL);
+}
+END_TEST
+
 START_TEST(test_bools_and_names)
 {
 	static const struct value_name names[] = {{"off", 0}, {"on", 7}, {NULL, 0}};
@@ -380,7 +510,7 @@ static const struct {
     {"listeners: [{bind: 'localhost:80'}]\nupstreams: {a: {" BACKENDS "}}\n",
 	"r.yaml:1:20: listeners[0].bind: bad value \"localhost:80\", expected a "
 	"numeric "
-	"address and port such as 127.0.0.1:8080, [::1]:8080 or *:8080\n"},
+	"address and port such as 127.0.0.1:8080, [::1]:8080 or *:8080, " OR_UNIX},
     {SMALL "routes: [{path: api, upstream: chat}]\n",
 	"r.yaml:3:17: routes[0].path: bad value \"api\", expected a path that begins "
 	"with "
@@ -439,6 +569,12 @@ START_TEST(test_backend_address_is_host_and_port)
 	check_address("http://a:80", false);
 	check_address("a:80/x", false);
 	check_address("::1:80", false);
+	check_address("unix:/run/app.sock", true);
+	check_address("unix:run/app.sock", false);
+	check_address("unix:/", false);
+	check_address("unix:", false);
+	check_address("unix:/a=b", false);
+	check_address("unix:/a b", false);
 }
 END_TEST
 
@@ -476,10 +612,12 @@ START_TEST(test_unknown_key_suggests_the_nearest)
 {
 	bad("wrokers: 2\n" SMALL,
 	    "r.yaml:1:1: wrokers: unknown key (did you mean workers?), expected one of "
-	    "workers, log, pins, listeners, routes, upstreams\n");
+	    "workers, log, access_log, pins, error_pages, listeners, routes, "
+	    "upstreams\n");
 	bad("wrokesr: 2\n" SMALL,
 	    "r.yaml:1:1: wrokesr: unknown key (did you mean workers?), expected one of "
-	    "workers, log, pins, listeners, routes, upstreams\n");
+	    "workers, log, access_log, pins, error_pages, listeners, routes, "
+	    "upstreams\n");
 	bad("log: {lvl: info}\n" SMALL, "r.yaml:1:7: log.lvl: unknown key (did you "
 					"mean level?), expected one of level, "
 					"format, file\n");
@@ -494,12 +632,13 @@ END_TEST
 START_TEST(test_key_of_another_release_is_unknown)
 {
 	bad("admin: {bind: '127.0.0.1:9900'}\n" SMALL,
-	    "r.yaml:1:1: admin: unknown key, expected one of workers, log, pins, "
-	    "listeners, "
-	    "routes, upstreams\n");
+	    "r.yaml:1:1: admin: unknown key, expected one of workers, log, access_log, "
+	    "pins, error_pages, listeners, routes, upstreams\n");
 	bad("upstreams: {a: {health: {http: /}, " BACKENDS "}}\n" LISTENERS,
 	    "r.yaml:1:17: upstreams.a.health: unknown key, expected one of balance, "
-	    "client_key, retries, pin, rehome, timeouts, limits, backends\n");
+	    "client_key, forwarded, trace_context, proxy_protocol, half_close, utf8, "
+	    "retries, pin, rehome, heartbeat, timeouts, limits, client_limits, "
+	    "backends\n");
 }
 END_TEST
 
@@ -516,7 +655,7 @@ START_TEST(test_problems_come_all_and_in_the_order_of_the_file)
 	    "auto\n"
 	    "r.yaml:3:20: listeners[0].bind: bad value \"z\", expected a numeric "
 	    "address and "
-	    "port such as 127.0.0.1:8080, [::1]:8080 or *:8080\n");
+	    "port such as 127.0.0.1:8080, [::1]:8080 or *:8080, " OR_UNIX);
 }
 END_TEST
 
@@ -534,11 +673,11 @@ START_TEST(test_nothing_to_do_is_refused)
 	    "r.yaml:3:3: upstreams.a: no backends, expected at least one\n");
 	bad(LISTENERS "upstreams: {a: {backends: [{name: x}]}}\n",
 	    "r.yaml:2:28: upstreams.a.backends[0].address: missing, expected "
-	    "HOST:PORT\n");
+	    "HOST:PORT, " OR_UNIX);
 	bad("listeners: [{}, ]\nupstreams: {a: {" BACKENDS "}}\n",
 	    "r.yaml:1:13: listeners[0].bind: missing, expected a numeric address and "
 	    "port "
-	    "such as 127.0.0.1:8080, [::1]:8080 or *:8080\n");
+	    "such as 127.0.0.1:8080, [::1]:8080 or *:8080, " OR_UNIX);
 }
 END_TEST
 
@@ -557,8 +696,6 @@ START_TEST(test_route_leads_to_an_upstream)
 	    "r.yaml:4:15: routes[0].upstream: there is no upstream \"caht\" (did you "
 	    "mean "
 	    "chat?), expected one of chat\n");
-	bad(SMALL "routes:\n  - path: /\n", "r.yaml:4:5: routes[0].upstream: missing, "
-					    "expected the name of an upstream\n");
 }
 END_TEST
 
@@ -700,12 +837,15 @@ START_TEST(test_diff_names_what_needs_a_restart)
 	static const char changes[] = "workers: auto -> 2\n"
 				      "log.format: text -> json\n"
 				      "log.file: stderr -> /x\n"
+				      "access_log.format: text -> json\n"
+				      "access_log.file: none -> /a\n"
 				      "pins.secret_file: none -> /s\n"
 				      "listeners.127.0.0.1:8080: removed\n"
 				      "listeners.:81: added\n";
 
 	check_diff(SMALL,
 	    "workers: 2\nlog: {format: json, file: /x}\npins: {secret_file: /s}\n"
+	    "access_log: {format: json, file: /a}\n"
 	    "listeners: [{bind: ':81'}]\nupstreams: {chat: {" BACKENDS "}}\n",
 	    changes, changes);
 }
@@ -814,7 +954,7 @@ START_TEST(test_bad_flags_are_named)
 	    "-l: bad value \"x\", expected debug, info, notice, warn or error\n"
 	    "--log-format: bad value \"y\", expected text or json\n"
 	    "-L: bad value \"x\", expected a numeric address and port such as "
-	    "127.0.0.1:8080, [::1]:8080 or *:8080\n"
+	    "127.0.0.1:8080, [::1]:8080 or *:8080, " OR_UNIX
 	    "-U: bad value \"z\", expected a number from 0 to 1000\n"
 	    "-U: upstreams.default.backends: the name \"a:1\" is there already, "
 	    "expected it "
@@ -880,6 +1020,9 @@ START_TEST(test_rows_are_complete)
 
 		ck_assert_msg(row->help && *row->help, "%s", row->key);
 		ck_assert_msg(!(row->required && row->standard), "%s", row->key);
+		ck_assert_msg(!row->applies == !row->belongs, "%s", row->key);
+		ck_assert_msg(!row->good_name == !row->expected_name, "%s", row->key);
+		ck_assert_msg(!value_is_many(row) || row->standard, "%s", row->key);
 		ck_assert_ptr_eq(schema_find(row->section, str_of(row->key)), row);
 	}
 }
@@ -893,13 +1036,18 @@ suite_config(void)
 
 	tcase_add_test(t, test_defaults);
 	tcase_add_test(t, test_defaults_of_rehome_and_timeouts);
+	tcase_add_test(t, test_defaults_of_limits);
+	tcase_add_test(t, test_defaults_of_what_backends_get);
 	tcase_add_test(t, test_what_follows_from_the_rest);
 	tcase_add_test(t, test_every_key_is_read);
 	tcase_add_test(t, test_every_key_of_rehome_and_timeouts_is_read);
+	tcase_add_test(t, test_every_key_of_limits_is_read);
+	tcase_add_test(t, test_every_key_of_what_backends_get_is_read);
 	tcase_add_test(t, test_durations);
 	tcase_add_test(t, test_sizes);
 	tcase_add_test(t, test_percentages);
 	tcase_add_test(t, test_numbers);
+	tcase_add_test(t, test_modes);
 	tcase_add_test(t, test_bools_and_names);
 	tcase_add_test(t, test_rows_are_complete);
 	tcase_add_test(t, test_file_that_cannot_be_read);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * record.c - what the access log says of an exchange, or of a head that was none.
+ */
+#include "http/exchange_private.h"
+
+#include "upstream/backend.h"
+
+static uint64_t
+between(uint64_t from, uint64_t to)
+{
+	return from && to && to >= from ? to - from : UINT64_MAX;
+}
+
+static void
+fill_times(const struct exchange *x, struct access_record *r)
+{
+	const struct exchange_times *t = &x->times;
+
+	r->head_us = between(t->head, t->begun);
+	r->queue_us = between(t->queued, t->chosen);
+	r->connect_us = between(t->chosen, t->connected);
+	r->first_byte_us = between(t->connected, t->first_byte);
+	r->total_us = between(t->begun, clock_now_us());
+}
+
+void
+exchange_record(const struct exchange *x)
+{
+	struct access_record r = {
+	    .status = x->status,
+	    .reason = str_of(reason_label(x->why)),
+	    .retries = x->tries,
+	    .bytes_in = x->request_bytes,
+	    .bytes_out = x->response_bytes,
+	};
+
+	if (!x->noted)
+		return;
+	access_note_fill(&x->note, &r);
+	r.id = r.request_id;
+	fill_times(x, &r);
+	if (x->up)
+		r.upstream = str_of(x->up->conf->name);
+	if (x->chosen) {
+		r.backend = str_of(x->choice.backend->name);
+		r.chosen_by = str_of(choose_by_name(x->choice.by));
+	}
+	access_put(x->front->access, &r);
+}
+
+/* Nothing is known of it but where it came from. */
+void
+door_record_refusal(const struct door *d, enum reason why)
+{
+	char peer[ADDR_TEXT];
+	struct access_record r = {
+	    .wall_ms = clock_wall_ms(),
+	    .client = str_of(d->client_text),
+	    .peer = str_of(addr_print(&d->peer, false, peer)),
+	    .status = (unsigned)reason_status(why),
+	    .reason = str_of(reason_label(why)),
+	    .head_us = between(d->head_us, clock_now_us()),
+	    .queue_us = UINT64_MAX,
+	    .connect_us = UINT64_MAX,
+	    .first_byte_us = UINT64_MAX,
+	    .total_us = UINT64_MAX,
+	};
+
+	if (access_is_on(d->front->access))
+		access_put(d->front->access, &r);
+}
