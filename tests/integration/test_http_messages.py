@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""HTTP/1 as it passes through: framing, keep-alive, methods, interim answers."""
+"""HTTP/1 as it passes through: keep-alive, pipelining, methods, statuses.
+
+Framing at its edges is in hostile/, whole conversations in test_http_clients.py."""
 
 import hashlib
 
 import pytest
-from peers.client import Cut, Person, RawClient
+from peers.client import Person, RawClient
 from peers.waiting import wait_until
 
 
@@ -68,30 +70,11 @@ def test_request_in_pieces(client):
     assert client.response().json()["body_length"] == 100
 
 
-def test_http_1_0_closes(client):
-    r = client.request("GET", "/x", version="1.0")
-    assert r.status == 200
-    assert client.at_end()
-
-
 def test_http_1_0_keep_alive(client):
     for _ in range(3):
         r = client.request("GET", "/x", {"Connection": "keep-alive"}, version="1.0")
         assert r.status == 200
         assert r.header("Connection").lower() == "keep-alive"
-
-
-def test_http_1_0_client_gets_no_chunks(client):
-    client.send(client.request_bytes("GET", "/bytes/70000?chunked", version="1.0"))
-    r = client.response()
-    assert r.header("Transfer-Encoding") is None
-    assert len(r.body) == 70000
-
-
-def test_connection_close_is_obeyed(client):
-    r = client.get("/x", {"Connection": "close"})
-    assert r.status == 200 and r.header("Connection").lower() == "close"
-    assert client.at_end()
 
 
 def test_backend_that_closes_does_not_close_the_client(client):
@@ -114,34 +97,6 @@ def test_chunked_download(client):
     assert client.get("/x").status == 200
 
 
-def test_body_until_close(client):
-    r = client.get("/bytes/300000?close")
-    assert len(r.body) == 300000
-
-
-def test_trailers_both_ways(client):
-    r = client.request(
-        "POST", "/up", {"Transfer-Encoding": "chunked", "Trailer": "X-Sum"},
-        b"2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n",
-    )
-    assert r.json()["trailers"] == ["X-Sum: 7"]
-    r = client.get("/trailers", {"TE": "trailers"})
-    assert r.body == b"hello"
-    assert dict(r.trailers)["X-Sum"] == "532"
-
-
-def test_head_has_no_body(client):
-    r = client.request("HEAD", "/bytes/1000")
-    assert r.status == 200 and r.header("Content-Length") == "1000"
-    assert client.get("/x").json()["path"] == "/x"
-
-
-@pytest.mark.parametrize("status", [204, 304])
-def test_answers_without_body(client, status):
-    assert client.get(f"/status/{status}").status == status
-    assert client.get("/x").status == 200
-
-
 @pytest.mark.parametrize("status", [200, 201, 301, 400, 404, 418, 500, 503, 599])
 def test_status_passes(client, status):
     assert client.get(f"/status/{status}").status == status
@@ -155,61 +110,6 @@ def test_method_passes(client, method):
     assert client.get("/x").status == 200
 
 
-def test_expect_continue(client):
-    client.send(client.request_bytes(
-        "POST", "/up", {"Expect": "100-continue", "Content-Length": "5"}))
-    assert client.head().status == 100
-    client.send(b"hello")
-    r = client.response()
-    assert r.status == 200 and r.json()["body_length"] == 5
-
-
-def test_expect_continue_with_the_body_at_once(client):
-    r = client.request("POST", "/up", {"Expect": "100-continue"}, b"hello")
-    assert r.status == 200 and r.json()["body_length"] == 5
-    assert client.get("/x").status == 200
-
-
-def test_early_hints_pass(client):
-    r = client.get("/early")
-    assert [i.status for i in r.interim] == [103]
-    assert r.interim[0].header("Link") == "</a.css>"
-
-
-def test_get_with_a_body(client):
-    assert client.request("GET", "/x", body=b"abc").json()["body_length"] == 3
-    assert client.get("/y").json()["path"] == "/y"
-
-
-def test_answer_before_the_body_is_read(stage):
-    """A backend may refuse an upload without reading it."""
-    b = stage.scripted(lambda sock, head: sock.sendall(
-        b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
-    ) and False, "early")
-    from peers.roost import settings
-
-    roost = stage.roost(settings([b]))
-    with RawClient(roost.address) as c:
-        c.send(c.request_bytes("POST", "/up", {"Content-Length": "1000000"}))
-        r = c.response()
-        assert (r.status, r.body) == (413, b"no")
-
-
-def test_echo_streams_both_ways(client):
-    body = bytes(range(256)) * 4000
-    assert client.request("POST", "/echo", body=body).body == body
-
-
-def test_answer_comes_as_the_backend_sends_it(client):
-    client.send(client.request_bytes("GET", "/drip/5/100"))
-    r = client.head()
-    got = []
-    while sum(got) < 5:
-        got.append(len(client.sock.recv(100)) + len(client.buffer))
-        client.buffer.clear()
-    assert r.status == 200 and len(got) >= 3
-
-
 @pytest.mark.quick
 def test_many_clients_at_once(proxy):
     clients = [RawClient(proxy[0].address) for _ in range(100)]
@@ -218,16 +118,6 @@ def test_many_clients_at_once(proxy):
     assert {c.response().status for c in clients} == {200}
     for c in clients:
         c.close()
-
-
-def test_dying_answer_is_not_a_clean_end(client):
-    with pytest.raises((Cut, ConnectionResetError)):
-        client.get("/die/100000")
-
-
-def test_dying_chunked_answer_is_not_a_clean_end(client):
-    with pytest.raises((Cut, ConnectionResetError)):
-        client.get("/die/100000?chunked")
 
 
 def test_connections_are_given_back(proxy):

@@ -40,15 +40,19 @@ class Response:
 
 
 class RawClient:
+    """address: (host, port), or the path of a unix socket."""
+
     def __init__(self, address, receive_buffer=None):
-        self.sock = socket.socket()
+        unix = isinstance(address, str)
+        self.sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(scaled(DEADLINE))
         self.sock.connect(address)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not unix:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
-        self.authority = "%s:%d" % address
+        self.authority = "localhost" if unix else "%s:%d" % address
 
     def __enter__(self):
         return self

@@ -126,6 +126,9 @@ class Roost:
 
     @staticmethod
     def split(address):
+        """As Python's sockets want it: a pair, or the path of a unix socket."""
+        if address.startswith("unix:"):
+            return address[len("unix:"):]
         host, _, port = address.rpartition(":")
         return host.strip("[]"), int(port)
 

@@ -45,13 +45,14 @@ def handshake_headers(key, protocols=None, extensions=None, version="13"):
 
 class WsClient:
     def __init__(self, address, target="/ws", headers=(), protocols=None,
-                 extensions=None, version="13", receive_buffer=None):
+                 extensions=None, version="13", receive_buffer=None, preface=b""):
         address = getattr(address, "address", address)
         self.raw = RawClient(address, receive_buffer)
         self.decoder = frames.Decoder()
         key = frames.new_key()
         more = handshake_headers(key, protocols, extensions, version)
-        self.raw.send(self.raw.request_bytes("GET", target, [*headers, *more]))
+        request = self.raw.request_bytes("GET", target, [*headers, *more])
+        self.raw.send(preface + request)
         self.response = self.raw.response()
         if self.response.status != 101:
             self.raw.close()
