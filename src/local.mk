@@ -8,6 +8,7 @@ libroost_a_SOURCES =
 libroost_a_SOURCES += \
 	src/base/addr.c src/base/addr.h \
 	src/base/banned.h \
+	src/base/causes.c src/base/causes.def src/base/causes.h \
 	src/base/clock.c src/base/clock.h \
 	src/base/hash.c src/base/hash.h \
 	src/base/log.c src/base/log.h \
@@ -121,14 +122,24 @@ libroost_a_SOURCES += \
 
 # WebSocket sessions
 libroost_a_SOURCES += \
+	src/ws/app_heartbeat.c src/ws/app_heartbeat.h \
+	src/ws/close_table.c src/ws/close_table.h \
+	src/ws/describe.c src/ws/describe.h \
+	src/ws/ending.c \
 	src/ws/frame.c src/ws/frame.h \
 	src/ws/half.c src/ws/half.h \
 	src/ws/handshake.c src/ws/handshake.h \
+	src/ws/heartbeat.c src/ws/heartbeat.h \
+	src/ws/history.c src/ws/history.h \
+	src/ws/reaper.c \
 	src/ws/registry.c src/ws/registry.h \
 	src/ws/rehome.c src/ws/rehome.h \
+	src/ws/seat.c \
 	src/ws/session.c src/ws/session.h \
 	src/ws/session_private.h \
-	src/ws/upgrade.c
+	src/ws/upgrade.c \
+	src/ws/utf8.c src/ws/utf8.h \
+	src/ws/watch.c
 
 # puts it all together
 libroost_a_SOURCES += \

@@ -14,11 +14,13 @@ tests_unit_check_SOURCES = \
 	tests/unit/suites.def \
 	tests/unit/check_access_log.c \
 	tests/unit/check_addr.c \
+	tests/unit/check_app_heartbeat.c \
 	tests/unit/check_balance.c \
 	tests/unit/check_base.c \
 	tests/unit/check_choose.c \
 	tests/unit/check_chunk.c \
 	tests/unit/check_client_key.c \
+	tests/unit/check_close_table.c \
 	tests/unit/check_compress.c \
 	tests/unit/check_config.c \
 	tests/unit/check_config_routes.c \
@@ -28,6 +30,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_frame.c \
 	tests/unit/check_handshake.c \
 	tests/unit/check_head.c \
+	tests/unit/check_heartbeat.c \
 	tests/unit/check_pins.c \
 	tests/unit/check_planner.c \
 	tests/unit/check_proxy_protocol.c \
@@ -35,9 +38,11 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_reply.c \
 	tests/unit/check_response.c \
 	tests/unit/check_router.c \
+	tests/unit/check_session.c \
 	tests/unit/check_sink.c \
 	tests/unit/check_template.c \
-	tests/unit/check_timer.c
+	tests/unit/check_timer.c \
+	tests/unit/check_utf8.c
 
 # One program per pure parser. Without --enable-fuzzer they replay their corpus.
 fuzz_programs = \

@@ -10,6 +10,7 @@
 #define ROOST_UPSTREAM_BACKEND_H
 
 #include "base/addr.h"
+#include "base/causes.h"
 #include "config/config.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -47,6 +48,11 @@ struct backend {
 
 	_Atomic uint32_t failures;         /* consecutive */
 	_Atomic uint64_t failing_until_ms; /* 0: not failing */
+
+	/* its sessions that ended: by cause, by what each side saw (code_slot) */
+	_Atomic uint64_t ends[CAUSE_COUNT];
+	_Atomic uint64_t client_codes[CODE_SLOTS];
+	_Atomic uint64_t backend_codes[CODE_SLOTS];
 
 	pthread_mutex_t addr_lock; /* leaf; guards addr */
 	struct addr addr;          /* family 0: not resolved yet; AF_UNIX: `address`

@@ -10,6 +10,7 @@
 #include "ws/frame.h"
 
 #include "base/random.h"
+#include "ws/utf8.h"
 #include <assert.h>
 #include <string.h>
 
@@ -27,14 +28,14 @@ enum {
 	MASK_KEY = 4
 };
 
-static_assert(sizeof(struct frame_scanner) == 16, "sessions count on its size");
+static_assert(sizeof(struct frame_scanner) == 24, "sessions count on its size");
 
 /* A decoded frame header. */
 struct frame_header {
 	uint64_t length;
 	unsigned size; /* of the header itself */
 	uint8_t opcode;
-	bool fin;
+	bool fin, rsv1;
 };
 
 void
@@ -48,49 +49,6 @@ close_code_is_legal(unsigned code)
 {
 	return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
 	       (code >= 3000 && code <= 4999);
-}
-
-static bool
-is_utf8_tail(const uint8_t *p, const uint8_t *end, unsigned n)
-{
-	if ((size_t)(end - p) < n)
-		return false;
-	for (unsigned i = 0; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return false;
-	return true;
-}
-
-/* Length of the character at p, 0 when it is none: too long, a surrogate, above
- * U+10FFFF or cut off (RFC 3629, 4). */
-static unsigned
-utf8_length(const uint8_t *p, const uint8_t *end)
-{
-	unsigned n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-	if (n == 1)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || !is_utf8_tail(p + 1, end, n - 1))
-		return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-static bool
-is_utf8(const uint8_t *p, size_t n)
-{
-	const uint8_t *end = p + n;
-
-	while (p < end) {
-		unsigned length = utf8_length(p, end);
-
-		if (length == 0)
-			return false;
-		p += length;
-	}
-	return true;
 }
 
 /* The first byte: FIN, RSV1-3 and opcode. RSV1 marks the first frame of a compressed
@@ -145,10 +103,25 @@ length_check(uint64_t length, unsigned bytes)
 	return length < min || length > INT64_MAX ? REASON_FRAME_LENGTH : REASON_NONE;
 }
 
+/* Is a data frame of that length, which begins or goes on with a message, too big? */
+static enum reason
+size_check(const struct frame_scanner *s, const struct frame_rules *rules,
+    uint64_t length)
+{
+	uint64_t before = s->in_message ? s->size : 0;
+
+	if (rules->max_frame && length > rules->max_frame)
+		return REASON_FRAME_TOO_BIG;
+	if (rules->max_message &&
+	    (before > rules->max_message || length > rules->max_message - before))
+		return REASON_FRAME_TOO_BIG;
+	return REASON_NONE;
+}
+
 /* False: more bytes are needed, or (*why_r set) it is wrong. */
 static bool
-header_read(const struct frame_scanner *s, const uint8_t *p, size_t n,
-    struct frame_header *h_r, enum reason *why_r)
+header_read(const struct frame_scanner *s, const struct frame_rules *rules,
+    const uint8_t *p, size_t n, struct frame_header *h_r, enum reason *why_r)
 {
 	unsigned extended = 0;
 
@@ -157,6 +130,7 @@ header_read(const struct frame_scanner *s, const uint8_t *p, size_t n,
 		return false;
 	h_r->opcode = p[0] & BITS_OPCODE;
 	h_r->fin = (p[0] & BIT_FIN) != 0;
+	h_r->rsv1 = (p[0] & BIT_RSV1) != 0;
 	*why_r = second_byte_check(s, h_r->opcode, p[1]);
 	if (*why_r != REASON_NONE)
 		return false;
@@ -167,6 +141,11 @@ header_read(const struct frame_scanner *s, const uint8_t *p, size_t n,
 			return false;
 		h_r->length = big_endian(p + 2, extended);
 		*why_r = length_check(h_r->length, extended);
+		if (*why_r != REASON_NONE)
+			return false;
+	}
+	if (rules && !(h_r->opcode & BIT_CONTROL)) {
+		*why_r = size_check(s, rules, h_r->length);
 		if (*why_r != REASON_NONE)
 			return false;
 	}
@@ -186,10 +165,10 @@ close_read(const uint8_t *payload, struct frame_control *c)
 	for (unsigned i = 0; i < c->payload_len; i++)
 		plain[i] = payload[i] ^ c->mask[i % MASK_KEY];
 	c->close_code = (uint16_t)big_endian(plain, 2);
-	if (!close_code_is_legal(c->close_code) ||
-	    !is_utf8(plain + 2, c->payload_len - 2u))
+	if (!close_code_is_legal(c->close_code))
 		return REASON_FRAME_CLOSE;
-	return REASON_NONE;
+	return utf8_is_valid(plain + 2, c->payload_len - 2u) ? REASON_NONE
+							     : REASON_FRAME_UTF8;
 }
 
 static enum reason
@@ -206,31 +185,77 @@ control_read(const struct frame_scanner *s, const uint8_t *p,
 	return c->opcode == OP_CLOSE ? close_read(p + h->size, c) : REASON_NONE;
 }
 
-/* Takes what is there of the data frame's payload. True when a message ended. */
+/* Turns a mask so that its first byte is for the byte n further on. */
+static void
+mask_turn(uint8_t mask[MASK_KEY], uint64_t n)
+{
+	uint8_t old[MASK_KEY];
+
+	memcpy(old, mask, MASK_KEY);
+	for (unsigned i = 0; i < MASK_KEY; i++)
+		mask[i] = old[(i + n) % MASK_KEY];
+}
+
+/* Looks at n bytes of text, the next of their frame. False: it cannot be UTF-8. */
 static bool
-payload_take(struct frame_scanner *s, size_t *pos, size_t n)
+text_take(struct frame_scanner *s, const uint8_t *p, size_t n)
+{
+	bool last = s->fin && n == s->left;
+
+	s->utf8 = utf8_take(s->utf8, p, n, s->mask);
+	mask_turn(s->mask, n);
+	return last ? s->utf8 == UTF8_BETWEEN : s->utf8 != UTF8_BAD;
+}
+
+/* Takes what is there of the data frame's payload: MORE, MESSAGE (it ended) or BAD. */
+static enum frame_event
+payload_take(struct frame_scanner *s, const uint8_t *p, size_t *pos, size_t n,
+    enum reason *why_r)
 {
 	uint64_t take = n - *pos;
 
 	if (take > s->left)
 		take = s->left;
+	if (s->text && !text_take(s, p + *pos, (size_t)take)) {
+		*why_r = REASON_FRAME_UTF8;
+		return FRAME_BAD;
+	}
 	s->left -= take;
 	*pos += (size_t)take;
 	if (s->left == 0 && s->fin)
 		s->in_message = false;
-	return !s->in_message;
+	return s->in_message ? FRAME_MORE : FRAME_MESSAGE;
+}
+
+/* A data frame begins, with its header at p. */
+static void
+data_begin(struct frame_scanner *s, const struct frame_rules *rules,
+    const struct frame_header *h, const uint8_t *p)
+{
+	if (!s->in_message) {
+		s->size = 0;
+		s->utf8 = UTF8_BETWEEN;
+		s->text = rules && rules->utf8 && h->opcode == OP_TEXT && !h->rsv1;
+	}
+	s->left = h->length;
+	s->size += h->length;
+	s->opcode = h->opcode;
+	s->fin = h->fin;
+	s->in_message = true;
+	if (s->text && s->masked)
+		memcpy(s->mask, p + h->size - MASK_KEY, MASK_KEY);
 }
 
 /* What stands at a frame's beginning, at p: MORE also for a data frame's header, which
  * is then in *size_r and the scanner. */
 static enum frame_event
-frame_begin(struct frame_scanner *s, const uint8_t *p, size_t n, size_t *size_r,
-    struct frame_control *control_r, enum reason *why_r)
+frame_begin(struct frame_scanner *s, const struct frame_rules *rules, const uint8_t *p,
+    size_t n, size_t *size_r, struct frame_control *control_r, enum reason *why_r)
 {
 	struct frame_header h;
 
 	*size_r = 0;
-	if (!header_read(s, p, n, &h, why_r))
+	if (!header_read(s, rules, p, n, &h, why_r))
 		return *why_r == REASON_NONE ? FRAME_MORE : FRAME_BAD;
 	if (h.opcode & BIT_CONTROL) {
 		if (n - h.size < h.length)
@@ -241,28 +266,31 @@ frame_begin(struct frame_scanner *s, const uint8_t *p, size_t n, size_t *size_r,
 		*size_r = h.size + (size_t)h.length;
 		return FRAME_CONTROL;
 	}
-	s->left = h.length;
-	s->opcode = h.opcode;
-	s->fin = h.fin;
-	s->in_message = true;
+	data_begin(s, rules, &h, p);
 	*size_r = h.size;
 	return FRAME_MORE;
 }
 
 size_t
-frame_scan(struct frame_scanner *s, const uint8_t *p, size_t n,
-    enum frame_event *event_r, struct frame_control *control_r, enum reason *why_r)
+frame_scan(struct frame_scanner *s, const struct frame_rules *rules, const uint8_t *p,
+    size_t n, enum frame_event *event_r, struct frame_control *control_r,
+    enum reason *why_r)
 {
+	struct frame_scanner before = {0};
 	size_t pos = 0;
 
 	*why_r = REASON_NONE;
 	*event_r = FRAME_MORE;
 	while (pos < n) {
+		size_t good = pos;
+
+		if (rules || s->text) /* only text can be bad behind its header */
+			before = *s;
 		if (s->left == 0) {
 			size_t size;
 
-			*event_r =
-			    frame_begin(s, p + pos, n - pos, &size, control_r, why_r);
+			*event_r = frame_begin(s, rules, p + pos, n - pos, &size,
+			    control_r, why_r);
 			if (*event_r == FRAME_CONTROL && pos > 0) {
 				*event_r = FRAME_MORE;
 				return pos;
@@ -271,10 +299,13 @@ frame_scan(struct frame_scanner *s, const uint8_t *p, size_t n,
 			if (*event_r != FRAME_MORE || size == 0)
 				return pos;
 		}
-		if (payload_take(s, &pos, n)) {
-			*event_r = FRAME_MESSAGE;
-			return pos;
+		*event_r = payload_take(s, p, &pos, n, why_r);
+		if (*event_r == FRAME_BAD) {
+			*s = before;
+			return good;
 		}
+		if (*event_r == FRAME_MESSAGE)
+			return pos;
 	}
 	return pos;
 }
@@ -318,7 +349,7 @@ frame_write_close(uint8_t out[FRAME_CARRY], unsigned code, const char *text,
 	uint8_t payload[MAX_CONTROL];
 	size_t n = 0;
 
-	if (code != CLOSE_NO_STATUS) {
+	if (close_code_is_legal(code)) {
 		payload[0] = (uint8_t)(code >> 8);
 		payload[1] = (uint8_t)code;
 		n = text ? utf8_cut(text, strlen(text), MAX_CONTROL - 2) : 0;
@@ -327,4 +358,16 @@ frame_write_close(uint8_t out[FRAME_CARRY], unsigned code, const char *text,
 		n += 2;
 	}
 	return frame_write_control(out, OP_CLOSE, payload, n, masked);
+}
+
+size_t
+frame_write_text_header(uint8_t out[FRAME_HEADER_MAX], size_t n)
+{
+	unsigned extended = n < LENGTH_16 ? 0 : n <= UINT16_MAX ? 2 : 8;
+
+	out[0] = BIT_FIN | OP_TEXT;
+	out[1] = (uint8_t)(extended == 0 ? n : extended == 2 ? LENGTH_16 : LENGTH_64);
+	for (unsigned i = 0; i < extended; i++)
+		out[2 + i] = (uint8_t)((uint64_t)n >> 8 * (extended - 1 - i));
+	return 2 + extended;
 }

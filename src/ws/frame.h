@@ -6,6 +6,8 @@
  * that an incomplete header or control frame (at most FRAME_CARRY bytes) be shown
  * again with what follows, so what has been consumed always ends with a whole header,
  * inside the payload of a data frame, or at the end of a frame.
+ *
+ * Where text is to be checked for UTF-8 it looks at payload through the mask, in place.
  */
 #ifndef ROOST_WS_FRAME_H
 #define ROOST_WS_FRAME_H
@@ -30,24 +32,38 @@ enum {
 	CLOSE_NORMAL = 1000,
 	CLOSE_GOING_AWAY = 1001,
 	CLOSE_PROTOCOL = 1002,
+	CLOSE_UNSUPPORTED = 1003,
 	CLOSE_NO_STATUS = 1005,
 	CLOSE_ABNORMAL = 1006,
 	CLOSE_BAD_DATA = 1007,
+	CLOSE_POLICY = 1008,
 	CLOSE_TOO_BIG = 1009,
 	CLOSE_INTERNAL = 1011,
 	CLOSE_RESTART = 1012,
-	CLOSE_TRY_LATER = 1013
+	CLOSE_TRY_LATER = 1013,
+	CLOSE_BAD_GATEWAY = 1014
 };
 
-/* One direction of one connection. 16 bytes; made by frame_scanner_init. */
+/* What the administrator asks beyond the RFC; 0: no limit. A message is as big as its
+ * frames' payloads together, as they are on the wire: of a compressed one nobody here
+ * knows more. Text is checked where it is not compressed. */
+struct frame_rules {
+	uint64_t max_frame, max_message;
+	bool utf8;
+};
+
+/* One direction of one connection. 24 bytes; made by frame_scanner_init. */
 struct frame_scanner {
 	uint64_t left;   /* payload bytes left of the data frame we are in */
+	uint64_t size;   /* of the message so far, with the whole of that frame */
+	uint8_t mask[4]; /* of that frame, turned to its next byte; only of `text` */
 	uint8_t opcode;  /* of the data frame we are in or were in last */
-	bool fin;        /* that frame is the last of its message */
-	bool in_message; /* a message has begun and not ended */
-	bool masked : 1; /* every frame must be (client to server), else none may */
-	bool
-	    compressed : 1; /* permessage-deflate was agreed: RSV1 allowed (RFC 7692) */
+	uint8_t utf8;    /* state of the text so far */
+	bool fin : 1;    /* that frame is the last of its message */
+	bool in_message : 1; /* a message has begun and not ended */
+	bool text : 1;       /* it is to be checked */
+	bool masked : 1;     /* every frame must be (client to server), else none may */
+	bool compressed : 1; /* RSV1 is allowed: permessage-deflate was agreed */
 };
 
 void frame_scanner_init(struct frame_scanner *s, bool masked, bool compressed);
@@ -69,8 +85,7 @@ frame_between_frames(const struct frame_scanner *s)
 enum frame_event {
 	FRAME_MORE,    /* p is used up but for an incomplete header or control frame */
 	FRAME_MESSAGE, /* a message ended with the last consumed byte */
-	FRAME_CONTROL, /* exactly one whole control frame was consumed, see *control_r
-			*/
+	FRAME_CONTROL, /* exactly one whole control frame was consumed: *control_r */
 	FRAME_BAD /* *why_r; nothing at or after the consumed bytes may be passed on */
 };
 
@@ -86,9 +101,12 @@ struct frame_control {
  * frame never shares its call with payload in front of it: what lies before it is
  * consumed first and reported as MORE with consumed < n (call again at once), so the
  * caller can pass on or swallow exactly the control frame. MORE with nothing consumed
- * and n > 0 means: wait for more bytes. Callers loop while something is consumed. */
-size_t frame_scan(struct frame_scanner *s, const uint8_t *p, size_t n,
-    enum frame_event *event_r, struct frame_control *control_r, enum reason *why_r);
+ * and n > 0 means: wait for more bytes. Callers loop while something is consumed.
+ * A frame whose text proves bad is not consumed where it began in this call, so that
+ * nothing of it need be passed on. rules may be NULL: none. */
+size_t frame_scan(struct frame_scanner *s, const struct frame_rules *rules,
+    const uint8_t *p, size_t n, enum frame_event *event_r,
+    struct frame_control *control_r, enum reason *why_r);
 
 /* May this code stand in a Close frame on the wire? (RFC 6455, 7.4: 1000-1003,
  * 1007-1014, 3000-4999) */
@@ -99,9 +117,13 @@ bool close_code_is_legal(unsigned code);
 size_t frame_write_control(uint8_t out[FRAME_CARRY], enum opcode opcode,
     const void *payload, size_t n, bool masked);
 
-/* The same for a Close with code (CLOSE_NO_STATUS: without payload) and text, which is
- * cut at 123 bytes. */
+/* The same for a Close with code and text, which is cut at 123 bytes. A code that may
+ * not stand on the wire (1005, 1006, 1015 ...) is left out, and the text with it. */
 size_t frame_write_close(uint8_t out[FRAME_CARRY], unsigned code, const char *text,
     bool masked);
+
+/* Writes the header of one whole unmasked text message of n bytes, as a server sends
+ * it; returns its length, at most FRAME_HEADER_MAX. */
+size_t frame_write_text_header(uint8_t out[FRAME_HEADER_MAX], size_t n);
 
 #endif

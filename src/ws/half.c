@@ -5,7 +5,117 @@
 #include "ws/session_private.h"
 
 #include "base/log.h"
+#include "ws/app_heartbeat.h"
+#include "ws/heartbeat.h"
 #include "ws/registry.h"
+
+/* ---- writing ---- */
+
+/* Its queue begins, with something that stands at `before` in what was passed to it. */
+static void
+queue_begins(struct half *to, const struct frame_scanner *before)
+{
+	if (!half_is_client(to))
+		to->session->queue_from = *before;
+	session_on_blocked(to);
+}
+
+/* May a frame of our own go to this side now? What was passed on to it ends where the
+ * other side's scanner stands, except while that is at work (half_take). */
+static bool
+may_speak(const struct half *to, bool message)
+{
+	const struct half *from = half_other((struct half *)(uintptr_t)to);
+
+	if (to->close_sent || to->lost || !stream_is_open(&to->stream))
+		return false;
+	return message ? frame_between_messages(&from->scan)
+		       : frame_between_frames(&from->scan);
+}
+
+static enum stream_wrote
+speak(struct half *to, const struct iovec *iov, int n)
+{
+	bool was_empty = stream_queued(&to->stream) == 0;
+	enum stream_wrote wrote = stream_write(&to->stream, iov, n);
+
+	if (wrote == STREAM_QUEUED && was_empty)
+		queue_begins(to, &half_other(to)->scan);
+	return wrote;
+}
+
+/* As in passing on: what comes from the other side waits until this has left. */
+static void
+speak_and_go_on(struct half *to, const struct iovec *iov, int n)
+{
+	struct half *from = half_other(to);
+
+	switch (speak(to, iov, n)) {
+	case STREAM_SENT: break;
+	case STREAM_QUEUED: stream_read_off(&from->stream); break;
+	case STREAM_BROKEN: session_on_lost(to, &from->scan, NULL, 0); break;
+	}
+}
+
+void
+half_send_close(struct half *to, unsigned code, const char *text)
+{
+	uint8_t frame[FRAME_CARRY];
+	struct iovec iov = {.iov_base = frame};
+
+	if (!may_speak(to, false))
+		return;
+	iov.iov_len = frame_write_close(frame, code, text, !half_is_client(to));
+	if (speak(to, &iov, 1) == STREAM_BROKEN)
+		return;
+	to->close_sent = true;
+	to->told_code = (uint16_t)code;
+}
+
+void
+half_send_ping(struct half *to)
+{
+	uint8_t frame[FRAME_CARRY], payload[HEARTBEAT_PAYLOAD];
+	struct iovec iov = {.iov_base = frame};
+
+	to->ping_due = !may_speak(to, false);
+	if (to->ping_due)
+		return;
+	heartbeat_write(payload, half_token(to), ++to->pings);
+	iov.iov_len = frame_write_control(frame, OP_PING, payload, sizeof payload,
+	    !half_is_client(to));
+	to->asked_ms = clock_now_ms();
+	to->asked_us = (uint32_t)clock_now_us();
+	count_add(&to->session->registry->loop->counters, COUNT_PINGS, 1);
+	speak_and_go_on(to, &iov, 1);
+}
+
+bool
+half_send_text(struct half *to, const void *text, size_t n)
+{
+	uint8_t header[FRAME_HEADER_MAX];
+	struct iovec iov[2] = {
+	    {header, frame_write_text_header(header, n)},
+	    {(void *)(uintptr_t)text, n},
+	};
+
+	if (!may_speak(to, true))
+		return false;
+	speak_and_go_on(to, iov, 2);
+	return true;
+}
+
+enum stream_wrote
+half_replay(struct half *to, const void *p, size_t n)
+{
+	struct frame_scanner beginning;
+	enum stream_wrote wrote = stream_put(&to->stream, p, n);
+
+	frame_scanner_init(&beginning, true, half_other(to)->scan.compressed);
+	if (wrote == STREAM_QUEUED)
+		queue_begins(to, &beginning);
+	return wrote;
+}
 
 /* ---- passing on ---- */
 
@@ -24,7 +134,7 @@ pass_on(struct half *from, const struct frame_scanner *before, const uint8_t *p,
 	case STREAM_SENT: return true;
 	case STREAM_QUEUED:
 		if (was_empty)
-			to->queue_from = *before;
+			queue_begins(to, before);
 		stream_read_off(&from->stream);
 		return true;
 	case STREAM_BROKEN: break;
@@ -57,6 +167,17 @@ span_flush(struct span *span, struct half *h, const uint8_t *p)
 	return pass_on(h, &before, p + from, span->at - from);
 }
 
+/* What lies at span->at, `used` bytes, is for us alone. False: stop. */
+static bool
+swallow(struct half *h, struct span *span, const uint8_t *p, size_t used)
+{
+	bool go_on = span_flush(span, h, p);
+
+	span->at += used;
+	span_restart(span, h);
+	return go_on;
+}
+
 /* A whole control frame of `used` bytes lies at span->at. False: stop. */
 static bool
 take_control(struct half *h, struct span *span, const uint8_t *p, size_t used,
@@ -64,19 +185,35 @@ take_control(struct half *h, struct span *span, const uint8_t *p, size_t used,
 {
 	bool is_close = control->opcode == OP_CLOSE;
 
-	if (session_on_control(h, control) == CONTROL_PASS) {
-		span->at += used;
-		if (!is_close)
-			return true;
-		if (span_flush(span, h, p))
-			session_on_close_passed(h);
-		return false; /* nothing counts after a Close (RFC 6455, 5.5.1) */
-	}
-	if (!span_flush(span, h, p))
-		return false;
+	if (session_on_control(h, control, p + span->at + control->header_len) ==
+	    CONTROL_SWALLOW)
+		return swallow(h, span, p, used) && !is_close;
 	span->at += used;
-	span_restart(span, h);
-	return !is_close;
+	if (!is_close)
+		return true;
+	if (span_flush(span, h, p))
+		session_on_close_passed(h);
+	return false; /* nothing counts after a Close (RFC 6455, 5.5.1) */
+}
+
+/* A message ends with the `used` bytes at span->at; small: it is all of it, and may be
+ * a heartbeat of the application. False: stop. */
+static bool
+take_message(struct half *h, struct span *span, const uint8_t *p, size_t used,
+    bool small)
+{
+	char text[APP_HEARTBEAT_MAX];
+
+	h->messages++;
+	if (small &&
+	    session_on_small_text(h, app_heartbeat_unmask(p + span->at, used, text)))
+		return swallow(h, span, p, used) && !h->session->cut_wanted;
+	span->at += used;
+	if (h->skip) {
+		h->skip = false;
+		span_restart(span, h);
+	}
+	return !session_on_message(h);
 }
 
 /* One step of scanning. False: stop here. */
@@ -86,25 +223,24 @@ take_event(struct half *h, struct span *span, const uint8_t *p, size_t n)
 	struct frame_control control;
 	enum frame_event event;
 	enum reason why;
-	size_t used =
-	    frame_scan(&h->scan, p + span->at, n - span->at, &event, &control, &why);
+	enum app_look look = APP_OTHER;
+	size_t used;
 
+	if (h->watched && frame_between_messages(&h->scan))
+		look = app_heartbeat_look(p + span->at, n - span->at);
+	if (look == APP_PART)
+		return false; /* it is looked at when it is whole */
+	used = frame_scan(&h->scan, h->session->rules, p + span->at, n - span->at,
+	    &event, &control, &why);
 	switch (event) {
 	case FRAME_CONTROL: return take_control(h, span, p, used, &control);
-	case FRAME_MESSAGE:
-		span->at += used;
-		h->messages++;
-		if (h->skip) {
-			h->skip = false;
-			span_restart(span, h);
-		}
-		return !session_on_message(h);
+	case FRAME_MESSAGE: return take_message(h, span, p, used, look == APP_WHOLE);
 	case FRAME_MORE:
 		span->at += used;
 		if (h->skip)
 			span_restart(span, h);
 		return used > 0;
-	case FRAME_BAD: break;
+	case FRAME_BAD: span->at += used; break;
 	}
 	if (span_flush(span, h, p))
 		session_on_bad_frame(h, why);
@@ -171,7 +307,7 @@ on_readable(struct stream *stream)
 		return;
 	if (n > 0) {
 		h->bytes += (uint64_t)n;
-		s->heard_ms = clock_now_ms();
+		h->alive_ms = clock_now_ms();
 	}
 	if (half_must_wait(h)) {
 		read_and_hold(h, p, n);
@@ -192,6 +328,15 @@ on_readable(struct stream *stream)
 }
 
 void
+half_listen(struct half *h)
+{
+	if (h->stream.reading)
+		return;
+	h->alive_ms = clock_now_ms(); /* it could not show life before */
+	stream_read_on(&h->stream);
+}
+
+void
 half_resume(struct half *h)
 {
 	struct queue held = h->held;
@@ -205,7 +350,7 @@ half_resume(struct half *h)
 	/* what was held may have filled the other side's queue, or ended the session */
 	if (stream_is_open(&h->stream) && !h->lost &&
 	    stream_queued(&half_other(h)->stream) == 0)
-		stream_read_on(&h->stream);
+		half_listen(h);
 }
 
 static void
@@ -228,22 +373,7 @@ const struct stream_ops half_ops = {
     .on_broken = on_broken,
 };
 
-/* ---- writing of our own ---- */
-
-void
-half_send_close(struct half *to, unsigned code, const char *text)
-{
-	const struct half *from = half_other(to);
-	uint8_t frame[FRAME_CARRY];
-	size_t n;
-
-	/* what was passed on to this side ends where the other side's scanner stands */
-	if (to->close_sent || to->lost || !frame_between_frames(&from->scan))
-		return;
-	n = frame_write_close(frame, code, text, !half_is_client(to));
-	if (stream_put(&to->stream, frame, n) != STREAM_BROKEN)
-		to->close_sent = true;
-}
+/* ---- end ---- */
 
 void
 half_shut(struct half *h)

@@ -70,6 +70,23 @@ handshake_check(const struct head *head)
 	return REASON_NONE;
 }
 
+bool
+handshake_origin_fits(struct str origin, struct str allowed)
+{
+	static const char wild[] = "://*.";
+	const char *mark = memmem(allowed.p, allowed.n, wild, sizeof wild - 1);
+	struct str scheme, rest;
+
+	if (!mark)
+		return str_ieq(origin, allowed);
+	scheme = (struct str){allowed.p, (size_t)(mark - allowed.p) + 3};
+	rest = (struct str){mark + 4, allowed.n - scheme.n - 1}; /* from the dot on */
+	return origin.n > scheme.n + rest.n &&
+	       str_ieq((struct str){origin.p, scheme.n}, scheme) &&
+	       str_ieq((struct str){origin.p + origin.n - rest.n, rest.n}, rest) &&
+	       !memchr(origin.p + scheme.n, '/', origin.n - scheme.n);
+}
+
 void
 handshake_accept(struct str key, char out[HANDSHAKE_ACCEPT + 1])
 {

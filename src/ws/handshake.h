@@ -19,6 +19,10 @@ enum { HANDSHAKE_KEY = 24, HANDSHAKE_ACCEPT = 28 };
  * Sec-WebSocket-Version: 13; UPGRADE_BAD: answer 400. Only for heads with `upgrade`. */
 enum reason handshake_check(const struct head *head);
 
+/* Is this Origin of a request (RFC 6454, 7) what an allow-list names? The same scheme,
+ * host and port in any case, or null, or for a host that begins with "*." one below. */
+bool handshake_origin_fits(struct str origin, struct str allowed);
+
 /* Sec-WebSocket-Accept for a key; writes HANDSHAKE_ACCEPT bytes and a NUL. */
 void handshake_accept(struct str key, char out[HANDSHAKE_ACCEPT + 1]);
 

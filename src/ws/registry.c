@@ -36,6 +36,7 @@ registry_init(struct registry *r, struct loop *loop, struct pools *pools,
 	    .chooser = chooser,
 	    .pace = pace,
 	};
+	reaper_init(r);
 }
 
 static struct group *
@@ -68,6 +69,7 @@ registry_add(struct registry *r, struct session *s)
 	DL_PREPEND2(g->first, s, prev_of_key, next_of_key);
 	DL_PREPEND(r->sessions, s);
 	r->n_sessions++;
+	reaper_start(r, s);
 	return true;
 }
 
@@ -90,6 +92,7 @@ registry_remove(struct registry *r, struct session *s)
 	if (!s->group)
 		return;
 	leave_group(r, s);
+	reaper_forget(r, s);
 	DL_DELETE(r->sessions, s);
 	r->n_sessions--;
 }
@@ -115,7 +118,12 @@ registry_set_view(struct registry *r, struct view *view)
 		view_put(s->view);
 		s->view = view_get(view);
 		s->up = up;
+		if (!session_follow_settings(s))
+			count_add(&r->loop->counters, COUNT_NO_MEMORY, 1);
+		watch_arm(s);
+		reaper_start(r, s);
 	}
+	reaper_delay(r);
 }
 
 void
@@ -134,10 +142,12 @@ registry_rehome(struct registry *r, struct hash128 key, struct backend *to,
 void
 registry_stop(struct registry *r, uint64_t spread_ms)
 {
-	for (struct session *s = r->sessions; s; s = s->next)
-		if (s->state != SESSION_CLOSING)
-			loop_timer(r->loop, &s->timer,
-			    random_below(&r->loop->random, (uint32_t)spread_ms + 1));
+	for (struct session *s = r->sessions; s; s = s->next) {
+		s->ends_ms = clock_now_ms() +
+			     random_below(&r->loop->random, (uint32_t)spread_ms + 1);
+		s->ends_why = REASON_SHUTDOWN;
+		watch_arm(s);
+	}
 }
 
 void
@@ -149,5 +159,6 @@ registry_fini(struct registry *r)
 		next = s->next;
 		session_end(s, REASON_SHUTDOWN);
 	}
+	timer_clear(&r->sweep);
 	graveyard_bury(&r->loop->graveyard);
 }

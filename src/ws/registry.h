@@ -8,15 +8,18 @@
 #define ROOST_WS_REGISTRY_H
 
 #include "base/hash.h"
+#include "loop/timer.h"
 #include "route/planner.h"
 #include <stdbool.h>
 #include <stddef.h>
 
+struct access;
 struct backend;
 struct chooser;
 struct group;
 struct loop;
 struct pools;
+struct quota;
 struct session;
 struct view;
 
@@ -25,11 +28,17 @@ struct registry {
 	struct pools *pools;
 	struct chooser *chooser;
 	struct pace *pace;        /* of moves, shared by all workers */
+	struct quota *quota;      /* shared; only touched where there are seats */
+	struct access *access;    /* NULL: no access log */
 	struct session *sessions; /* owned */
 	size_t n_sessions;
-	struct group *groups; /* by client key */
+	struct group *groups;     /* by client key */
+	struct timer sweep;       /* reaper.c */
+	struct session *sweep_at; /* the next one to look at; NULL: not sweeping */
+	uint64_t sweep_ms;        /* shortest of those seen */
 };
 
+/* quota and access are NULL afterwards: the worker sets them. */
 void registry_init(struct registry *r, struct loop *loop, struct pools *pools,
     struct chooser *chooser, struct pace *pace);
 
@@ -53,5 +62,18 @@ void registry_stop(struct registry *r, uint64_t spread_ms);
 
 /* Ends what is left, at once. */
 void registry_fini(struct registry *r);
+
+/* ---- reaper.c, for registry.c ---- */
+
+void reaper_init(struct registry *r);
+
+/* s has come, or its settings are new: when is the next sweep? */
+void reaper_start(struct registry *r, const struct session *s);
+
+/* New settings made many timers run out at once: first they, then the sweep. */
+void reaper_delay(struct registry *r);
+
+/* s is about to leave the list. */
+void reaper_forget(struct registry *r, const struct session *s);
 
 #endif

@@ -14,6 +14,7 @@
 #include "ws/registry.h"
 #include "ws/session_private.h"
 #include <stdlib.h>
+#include <sys/socket.h>
 
 enum {
 	TRIES = 10,
@@ -169,11 +170,14 @@ take_new_home(struct session *s, struct rehoming *m)
 	struct half *b = &s->backend;
 	bool compressed = b->scan.compressed;
 
-	backend_put(s->home);
+	history_left_home(s, s->home); /* keeps the reference */
 	s->home = backend_get(m->to);
 	half_shut(b);
-	b->lost = b->close_sent = false;
-	b->close_code = 0;
+	b->lost = b->close_sent = b->ping_due = false;
+	b->close_code = b->told_code = 0;
+	b->stuck_ms = b->asked_ms = 0;
+	b->asked_us = 0;
+	b->alive_ms = clock_now_ms();
 	s->ended_by = SIDE_NONE;
 	frame_scanner_init(&b->scan, false, compressed);
 	conn_give_stream(m->conn, &b->stream, &half_ops);
@@ -187,12 +191,10 @@ send_unsent(struct session *s)
 {
 	struct queue q = s->unsent;
 
-	frame_scanner_init(&s->backend.queue_from, true, s->client.scan.compressed);
 	if (queue_size(&q) == 0)
 		return;
 	s->unsent = (struct queue){0};
-	if (stream_put(&s->backend.stream, queue_bytes(&q), queue_size(&q)) !=
-	    STREAM_BROKEN)
+	if (half_replay(&s->backend, queue_bytes(&q), queue_size(&q)) != STREAM_BROKEN)
 		queue_clear(&q);
 	else
 		s->unsent = q; /* it is gone again already: for the one after it */
@@ -213,6 +215,7 @@ switch_over(struct rehoming *m)
 	s->tries = 0;
 	take_new_home(s, m);
 	s->moves++;
+	history_note(s, HISTORY_SUCCEEDED);
 	count(s, COUNT_REHOMES_DONE);
 	if (s->state == SESSION_RECONNECTING)
 		session_set_state(s, SESSION_CONNECTED);
@@ -251,7 +254,7 @@ rehome_old_is_done(struct session *s)
 static bool
 is_settled(const struct session *s)
 {
-	return s->unanswered == 0 || clock_now_ms() - s->heard_ms >= QUIET_MS;
+	return s->unanswered == 0 || clock_now_ms() - session_heard_ms(s) >= QUIET_MS;
 }
 
 static void
@@ -449,14 +452,32 @@ static const struct conn_ops conn_ops = {
     .on_broken = on_broken,
 };
 
+/* On whose behalf; the client's address is the one that trusted peers told. */
+static struct conn_hello
+hello_of(const struct session *s)
+{
+	struct conn_hello hello = {
+	    .version = (unsigned)s->up->conf->proxy_protocol,
+	    .source = s->peer,
+	};
+	socklen_t n = sizeof hello.destination;
+
+	static_assert(PROXY_OUT_V1 == 1 && PROXY_OUT_V2 == 2, "they are versions");
+	if (getsockname(s->client.stream.io.fd, &hello.destination.sa, &n))
+		hello.destination = (struct addr){0};
+	return hello;
+}
+
 static void
 dial(struct rehoming *m)
 {
 	struct session *s = m->session;
+	struct conn_hello hello = hello_of(s);
 	enum reason why;
 
 	m->state = MOVE_DIALING;
-	m->conn = conn_open(s->registry->pools, m->to, NULL,
+	history_note(s, HISTORY_TRIED);
+	m->conn = conn_open(s->registry->pools, m->to, hello.version ? &hello : NULL,
 	    s->up->conf->timeouts.connect_ms, &conn_ops, m, &why);
 	if (!m->conn)
 		try_again(m, why);
@@ -501,6 +522,7 @@ try_again(struct rehoming *m, enum reason why)
 
 	drop_conn(m);
 	s->cut_wanted = false;
+	history_note(s, HISTORY_FAILED);
 	if (++s->tries >= TRIES) {
 		give_up(m, why);
 	} else if (s->state == SESSION_RECONNECTING) {
@@ -577,10 +599,10 @@ can_move_transparently(const struct session *s)
 
 /* The client's library connects again, and its pin leads it to the new backend. */
 static void
-send_away(struct session *s)
+send_away(struct session *s, enum reason why, const char *text)
 {
 	count(s, COUNT_REHOMES_CLOSED);
-	session_close(s, REASON_REHOMED, s->up->conf->rehome.close_code, "re-homed");
+	session_close(s, why, s->up->conf->rehome.close_code, text);
 }
 
 /* The planner has sent the client on while it was being moved. */
@@ -614,7 +636,7 @@ rehome_start(struct session *s, struct backend *to, enum move_why why,
 		return;
 	else if (mode == REHOME_RECONNECT ||
 		 (mode == REHOME_TRANSPARENT && why == MOVE_LEAVING && !s->immovable))
-		send_away(s);
+		send_away(s, REASON_REHOMED, "re-homed");
 	else
 		stay(s, to, HOLD_MS);
 }
@@ -641,13 +663,13 @@ go_on_elsewhere(struct session *s, struct backend *to)
 		return;
 	}
 	s->move->cut_us = clock_now_us();
-	stream_read_on(&s->client.stream);  /* to hold a little, and to see it go */
+	half_listen(&s->client);            /* to hold a little, and to see it go */
 	if (s->move->state == MOVE_CUTTING) /* on its way already: the rest is short */
 		agreed(s->move);
 }
 
 void
-rehome_after_loss(struct session *s)
+rehome_after_loss(struct session *s, enum reason why)
 {
 	const struct config_rehome *conf = &s->up->conf->rehome;
 	struct backend *to = NULL;
@@ -658,10 +680,9 @@ rehome_after_loss(struct session *s)
 		    clock_now_ms());
 	if (conf->mode == REHOME_OFF || conf->on_failure == ON_FAILURE_CLOSE ||
 	    !frame_between_messages(&s->backend.scan))
-		session_close(s, REASON_SESSION_BACKEND_LOST, CLOSE_RESTART,
-		    "backend lost");
+		session_close(s, why, CLOSE_RESTART, "backend lost");
 	else if (!can_move_transparently(s))
-		send_away(s);
+		send_away(s, why, "backend lost");
 	else /* where nobody is usable now, the dead one may be the first to be back */
 		go_on_elsewhere(s, to ? to : s->home);
 	backend_put(to);

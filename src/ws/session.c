@@ -8,25 +8,46 @@
  *   B says Close        the same the other way round
  *   C's connection ends B gets what is queued for it, then its connection ends
  *   B's connection ends re-homed where the configuration says so, else C gets 1012
- *   C or B break rules  that side gets 1002, the other 1001 (B) or 1011 (C)
+ *   C or B break rules  that side gets 1002, 1007 or 1009, the other 1001 (B), 1011 (C)
  *   roost closes        C gets the code, B gets 1001; end when C has answered
+ *   C is silent         the same, with 1001
+ *   B is silent         as if its connection had ended, but it gets 1001
  *   nothing happens     end after CLOSE_MS
  */
 #include "ws/session_private.h"
 
 #include "base/log.h"
+#include "http/access_log.h"
 #include "upstream/backend.h"
+#include "ws/app_heartbeat.h"
+#include "ws/heartbeat.h"
 #include "ws/registry.h"
 #include <stdlib.h>
 
 enum {
 	CLOSE_MS = 5000,
+	CLOSE_REPLACED_MS = 1000, /* somebody waits for its place */
 	IN_FLIGHT_MS = 5000, /* older questions count as answered, in whatever way */
 };
+
+const char *
+session_state_name(enum session_state state)
+{
+	static const char *const names[] = {
+	    [SESSION_CONNECTED] = "connected",
+	    [SESSION_RECONNECTING] = "reconnecting",
+	    [SESSION_CLOSING] = "closing",
+	    [SESSION_CLOSED] = "closed",
+	};
+
+	return names[state];
+}
 
 void
 session_set_state(struct session *s, enum session_state state)
 {
+	enum session_state old = s->state;
+
 #ifdef ROOST_DEBUG
 	/* rows: from; bits: to */
 	static const unsigned allowed[] = {
@@ -40,6 +61,12 @@ session_set_state(struct session *s, enum session_state state)
 	assert(allowed[s->state] & 1u << state);
 #endif
 	s->state = state;
+	history_left_state(s, old);
+	s->state_ms = clock_now_ms();
+	if (state == SESSION_RECONNECTING)
+		count_add(&s->registry->loop->counters, COUNT_RECONNECTS, 1);
+	log_debug(TOPIC_SESSION, "session %s: %s, was %s", s->id,
+	    session_state_name(state), session_state_name(old));
 }
 
 /* ---- end ---- */
@@ -52,6 +79,10 @@ bury(struct grave *grave)
 	backend_put(s->home);
 	view_put(s->view);
 	free(s->greeting);
+	free(s->rules);
+	app_heartbeats_free(s->heartbeats);
+	history_free(s->history);
+	access_note_free(s->note);
 	free(s);
 }
 
@@ -69,26 +100,6 @@ static void
 note_end_by(const struct half *h, unsigned code)
 {
 	note_end(h->session, half_is_client(h) ? SIDE_CLIENT : SIDE_BACKEND, code);
-}
-
-static void
-log_end(const struct session *s, enum reason why)
-{
-	static const char *const sides[] = {"roost", "client", "backend", "roost"};
-	char peer[ADDR_TEXT];
-	uint64_t ms = clock_now_ms() - s->opened_ms;
-
-	log_info(TOPIC_SESSION,
-	    "session %s ended by %s (%s): code %u, client %s, backend %s/%s, "
-	    "%llu.%03llu s, "
-	    "in %llu messages %llu bytes, out %llu messages %llu bytes, re-homed %u "
-	    "times",
-	    s->id, sides[s->ended_by], reason_text(why), s->end_code,
-	    addr_print(&s->peer, true, peer), s->home->upstream, s->home->name,
-	    (unsigned long long)ms / 1000, (unsigned long long)ms % 1000,
-	    (unsigned long long)s->client.messages, (unsigned long long)s->client.bytes,
-	    (unsigned long long)s->backend.messages,
-	    (unsigned long long)s->backend.bytes, s->moves);
 }
 
 void
@@ -110,12 +121,12 @@ session_end(struct session *s, enum reason why)
 	rehome_cancel(s);
 	timer_clear(&s->timer);
 	choose_session_closed(r->chooser, s->up, &s->claim, clean, clock_now_ms());
-	count_add(&r->loop->counters, COUNT_SESSIONS_ENDED, 1);
-	log_end(s, why);
+	ending_tell(s, why);
 	half_shut(&s->client);
 	half_shut(&s->backend);
 	queue_clear(&s->unsent);
 	registry_remove(r, s);
+	seat_leave(s); /* who waits for it finds everything gone */
 	loop_bury(r->loop, &s->grave, bury);
 }
 
@@ -197,16 +208,59 @@ session_close(struct session *s, enum reason why, unsigned client_code,
 	end_if_done(s);
 }
 
+/* Not 1012 and the like: two clients that both came back at once would throw each other
+ * out for ever. */
+void
+session_make_room(struct session *s)
+{
+	session_close(s, REASON_REPLACED, CLOSE_POLICY, "replaced by a newer session");
+	if (s->state == SESSION_CLOSING &&
+	    s->timer.due_ms > clock_now_ms() + CLOSE_REPLACED_MS)
+		loop_timer(s->registry->loop, &s->timer, CLOSE_REPLACED_MS);
+}
+
 /* ---- what the halves report ---- */
 
+static uint32_t
+smoothed(uint32_t mean, uint32_t us, uint32_t n_before)
+{
+	return n_before ? mean - mean / 8 + us / 8 : us;
+}
+
+/* Is it the answer to one of our pings? Others are the application's. */
+static bool
+is_our_pong(struct half *from, const struct frame_control *control,
+    const uint8_t *payload)
+{
+	uint8_t plain[HEARTBEAT_PAYLOAD];
+	uint32_t number, us;
+
+	if (control->opcode != OP_PONG || control->payload_len != sizeof plain)
+		return false;
+	for (unsigned i = 0; i < sizeof plain; i++)
+		plain[i] = payload[i] ^ control->mask[i % 4];
+	if (!heartbeat_read(plain, sizeof plain, half_token(from), &number))
+		return false;
+	if (number == from->pings && from->asked_us) {
+		us = (uint32_t)clock_now_us() - from->asked_us;
+		from->asked_us = 0; /* a second answer to it tells nothing */
+		from->rtt_us = us;
+		from->rtt_mean_us = smoothed(from->rtt_mean_us, us, from->pongs++);
+		count_add(&from->session->registry->loop->counters, COUNT_PONGS, 1);
+	}
+	return true;
+}
+
 enum control_verdict
-session_on_control(struct half *from, const struct frame_control *control)
+session_on_control(struct half *from, const struct frame_control *control,
+    const uint8_t *payload)
 {
 	struct session *s = from->session;
 	struct half *to = half_other(from);
 
 	if (control->opcode != OP_CLOSE)
-		return CONTROL_PASS;
+		return is_our_pong(from, control, payload) ? CONTROL_SWALLOW
+							   : CONTROL_PASS;
 	from->close_code = control->close_code;
 	if (!half_is_client(from) && rehome_is_cut(s) && from->close_sent) {
 		/* it is the answer to ours; the session goes on */
@@ -227,6 +281,7 @@ void
 session_on_close_passed(struct half *from)
 {
 	half_other(from)->close_sent = true;
+	half_other(from)->told_code = from->close_code;
 	end_if_done(from->session);
 }
 
@@ -249,6 +304,10 @@ session_on_taken(struct half *from)
 {
 	struct session *s = from->session;
 
+	if (half_other(from)->ping_due)
+		watch_ping_due(half_other(from));
+	if (s->heartbeats && !half_is_client(from))
+		app_heartbeats_flush(s);
 	if (s->state != SESSION_CONNECTED || !s->move)
 		return;
 	if (from->lost && rehome_is_cut(s))
@@ -257,29 +316,49 @@ session_on_taken(struct half *from)
 		rehome_look(s);
 }
 
+/* What the one who sent it is told. */
+static unsigned
+bad_frame_code(enum reason why)
+{
+	return why == REASON_FRAME_TOO_BIG ? CLOSE_TOO_BIG
+	       : why == REASON_FRAME_UTF8  ? CLOSE_BAD_DATA
+					   : CLOSE_PROTOCOL;
+}
+
 void
 session_on_bad_frame(struct half *from, enum reason why)
 {
 	struct session *s = from->session;
+	struct half *other = half_other(from);
 	bool client = half_is_client(from);
+	unsigned code = bad_frame_code(why);
 
 	log_info(TOPIC_SESSION, "session %s: bad frame from %s (%s)", s->id,
 	    client ? "client" : "backend", reason_text(why));
+	count_add(&s->registry->loop->counters,
+	    client ? COUNT_BAD_CLIENT_FRAMES : COUNT_BAD_BACKEND_FRAMES, 1);
 	if (s->state != SESSION_CLOSING)
-		s->why = client ? REASON_CLIENT_PROTOCOL : REASON_BACKEND_PROTOCOL;
-	note_end(s, SIDE_ROOST, CLOSE_PROTOCOL);
-	half_send_close(from, CLOSE_PROTOCOL, reason_text(why));
-	half_send_close(half_other(from), client ? CLOSE_GOING_AWAY : CLOSE_INTERNAL,
-	    "the other side broke the protocol");
+		s->why = code != CLOSE_PROTOCOL ? (uint8_t)why
+			 : client               ? REASON_CLIENT_PROTOCOL
+						: REASON_BACKEND_PROTOCOL;
+	note_end(s, SIDE_ROOST, code);
+	half_send_close(from, code, reason_text(why));
+	half_send_close(other, client ? CLOSE_GOING_AWAY : CLOSE_INTERNAL,
+	    "the other side broke a rule");
 	from->broke_rules = true;
+	if (!other->close_sent && !other->lost) {
+		/* it stands in the middle of a frame: the end is all it can be told */
+		other->lost = true;
+		half_shut(other);
+	}
 	begin_closing(s);
 	shut_if_broken(from);
 	end_if_done(s);
 }
 
 static void
-backend_lost(struct session *s, const struct frame_scanner *before, const uint8_t *p,
-    size_t n)
+backend_lost(struct session *s, enum reason why, const struct frame_scanner *before,
+    const uint8_t *p, size_t n)
 {
 	const struct queue *q = &s->backend.stream.out;
 
@@ -288,11 +367,11 @@ backend_lost(struct session *s, const struct frame_scanner *before, const uint8_
 			session_keep_unsent(s, *before, p, n, 0);
 		else
 			session_keep_unsent(s,
-			    queue_size(q) ? s->backend.queue_from : s->client.scan,
-			    q->data, q->len, q->at);
+			    queue_size(q) ? s->queue_from : s->client.scan, q->data,
+			    q->len, q->at);
 	}
 	half_shut(&s->backend);
-	rehome_after_loss(s);
+	rehome_after_loss(s, why);
 }
 
 void
@@ -313,7 +392,7 @@ session_on_lost(struct half *h, const struct frame_scanner *before, const uint8_
 	if (half_is_client(h)) {
 		begin_closing(s);
 	} else if (s->state == SESSION_CONNECTED) {
-		backend_lost(s, before, p, n);
+		backend_lost(s, REASON_SESSION_BACKEND_LOST, before, p, n);
 		return;
 	} else if (s->client.close_code) {
 		/* it ended without an answer: the client gets its own code back */
@@ -323,11 +402,51 @@ session_on_lost(struct half *h, const struct frame_scanner *before, const uint8_
 }
 
 void
+session_on_silent(struct half *h, enum reason why, unsigned code, const char *text)
+{
+	struct session *s = h->session;
+
+	log_info(TOPIC_SESSION, "session %s: %s given up (%s)", s->id,
+	    half_is_client(h) ? "client" : "backend", reason_text(why));
+	if (half_is_client(h) || s->state != SESSION_CONNECTED) {
+		session_close(s, why, code, text);
+		return;
+	}
+	/* it may hear this when it wakes up; behind a queue it would never come */
+	if (stream_queued(&h->stream) == 0) {
+		half_send_close(h, CLOSE_GOING_AWAY, text);
+		queue_clear(&h->stream.out); /* it is not a message to be kept */
+	}
+	h->lost = true;
+	stream_read_off(&h->stream);
+	note_end_by(h, CLOSE_ABNORMAL);
+	backend_lost(s, why, &s->client.scan, NULL, 0);
+}
+
+void
+session_on_blocked(struct half *h)
+{
+	enum session_state state = h->session->state;
+
+	if (state == SESSION_CONNECTED || state == SESSION_RECONNECTING)
+		watch_blocked(h);
+}
+
+bool
+session_on_small_text(struct half *from, struct str text)
+{
+	struct session *s = from->session;
+
+	return s->state == SESSION_CONNECTED && app_heartbeats_take(s, text);
+}
+
+void
 session_on_drained(struct half *h)
 {
 	struct session *s = h->session;
 	struct half *feeder = half_other(h);
 
+	h->alive_ms = clock_now_ms(); /* it has taken something */
 	if (s->state == SESSION_CLOSING) {
 		shut_if_broken(h);
 		end_if_done(s);
@@ -336,15 +455,10 @@ session_on_drained(struct half *h)
 	}
 }
 
-static void
-on_timeout(struct timer *t)
+void
+session_close_timed_out(struct session *s)
 {
-	struct session *s = container_of(t, struct session, timer);
-
-	if (s->state == SESSION_CLOSING)
-		session_end(s, REASON_CLOSE_TIMEOUT);
-	else
-		session_close(s, REASON_SHUTDOWN, CLOSE_RESTART, "restarting");
+	session_end(s, REASON_CLOSE_TIMEOUT);
 }
 
 /* ---- messages that nobody took ---- */
@@ -361,7 +475,8 @@ first_boundary(struct frame_scanner scan, const uint8_t *data, size_t n, size_t 
 	while (used && !(off >= at && frame_between_messages(&scan))) {
 		if (off >= n)
 			return n;
-		used = frame_scan(&scan, data + off, n - off, &event, &control, &why);
+		used = frame_scan(&scan, NULL, data + off, n - off, &event, &control,
+		    &why);
 		off += used;
 	}
 	return off >= at && frame_between_messages(&scan) ? off : n;
@@ -380,7 +495,8 @@ count_messages(const struct half *h, const uint8_t *data, size_t n)
 
 	frame_scanner_init(&scan, h->scan.masked, h->scan.compressed);
 	while (used && off < n) {
-		used = frame_scan(&scan, data + off, n - off, &event, &control, &why);
+		used = frame_scan(&scan, NULL, data + off, n - off, &event, &control,
+		    &why);
 		off += used;
 		count += event == FRAME_MESSAGE;
 	}
@@ -392,7 +508,7 @@ session_keep_unsent(struct session *s, struct frame_scanner state, const uint8_t
     size_t n, size_t at)
 {
 	size_t from = n ? first_boundary(state, data, n, at) : 0;
-	bool recent = clock_now_ms() - s->heard_ms < IN_FLIGHT_MS;
+	bool recent = clock_now_ms() - session_heard_ms(s) < IN_FLIGHT_MS;
 	uint32_t lost = recent ? s->unanswered : 0, kept = 0;
 
 	if (from < n && queue_append(&s->unsent, data + from, n - from))
@@ -405,12 +521,4 @@ session_keep_unsent(struct session *s, struct frame_scanner state, const uint8_t
 	}
 	s->unanswered = kept; /* for the next backend to answer */
 	count_add(&s->registry->loop->counters, COUNT_MAYBE_LOST, lost);
-}
-
-/* ---- beginning: what upgrade.c uses ---- */
-
-void
-session_arm(struct session *s)
-{
-	timer_init(&s->timer, on_timeout);
 }

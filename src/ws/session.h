@@ -8,6 +8,9 @@
  *       v  |                               |
  *   RECONNECTING --------------------------'
  *
+ * Connecting is not a state of its own here: until the backend has agreed, the session
+ * is an exchange (http/exchange.h).
+ *
  * Also the WebSocket side of an upgrade: session_upgrade_ops are the door's hooks.
  */
 #ifndef ROOST_WS_SESSION_H
@@ -28,6 +31,9 @@ enum session_state {
 	SESSION_CLOSING,      /* waiting for Close frames and queues to get through */
 	SESSION_CLOSED        /* waiting for the end of the turn */
 };
+
+/* "connected" ... */
+const char *session_state_name(enum session_state state);
 
 /* Ends a session in good order: Close with client_code to the client, 1001 with text to
  * the backend (where a frame boundary allows it), and out when the client has answered

@@ -15,8 +15,12 @@
 #include "ws/handshake.h"
 #include "ws/session.h"
 
+struct access_note;
+struct app_heartbeats;
 struct group;
+struct history;
 struct rehoming;
+struct seat;
 struct session;
 
 enum { SESSION_ID = 16 }; /* hex digits */
@@ -39,36 +43,50 @@ struct greeting {
 
 /* A WebSocket session: two halves and the claim on the pin that chose the backend.
  * Owner: registry of the worker.     Freed by: session_end, at end of turn.
- * Thread: its worker only; others know it by its client key. */
+ * Thread: its worker only; others know it by its client key. What few sessions need is
+ * allocated for those: an idle plain one has to be small. */
 struct session {
 	MAGIC
+	/* what every message touches */
 	enum session_state state;
+	uint32_t
+	    unanswered;  /* client messages less backend messages, never below 0: where
+			    each question has one answer, the questions open now */
+	uint32_t token;  /* known to the peers and us: see heartbeat.h */
+	bool cut_wanted; /* cut the client off at its next message boundary */
+	struct registry *registry;         /* borrowed */
+	struct rehoming *move;             /* owned; NULL: not being re-homed */
+	struct frame_rules *rules;         /* owned; NULL: none */
+	struct app_heartbeats *heartbeats; /* owned; NULL: the route has none */
 	struct half client, backend;
-	struct registry *registry; /* borrowed */
-	struct view *view;         /* a reference */
-	const struct upstream *up; /* of the view */
-	struct backend *home;      /* a reference: whom the backend half talks to */
+	/* the rest is for its ends and what comes between */
+	struct frame_scanner queue_from; /* where backend.stream.out.data begins */
+	struct view *view;               /* a reference */
+	const struct upstream *up;       /* of the view */
+	struct backend *home; /* a reference: whom the backend half talks to */
 	struct claim claim;
 	struct greeting *greeting; /* owned; NULL where the mode is not transparent */
-	struct rehoming *move;     /* owned; NULL: not being re-homed */
+	struct history *history;   /* owned; NULL: nothing happened so far */
+	struct seat *seat;         /* owned; NULL: nobody counts */
+	struct access_note *note;  /* owned; NULL: no access log */
 	struct queue unsent; /* messages no backend has accepted, first for the next */
 	struct session *next, *prev;               /* in the registry */
 	struct session *next_of_key, *prev_of_key; /* in its group */
 	struct group *group;
-	struct timer timer; /* CLOSING: its limit; else: the spread of a shutdown */
+	struct timer timer; /* CLOSING: its limit; else: when to look at it: watch.c */
 	struct grave grave;
 	struct addr peer;
 	uint64_t opened_ms;
-	uint64_t heard_ms; /* when either side last said anything */
-	uint32_t
-	    unanswered;   /* client messages less backend messages, never below 0: where
-			     each question has one answer, the questions open now */
-	uint16_t moves;   /* re-homed so often */
-	uint8_t tries;    /* to re-home it that failed, since one went well */
-	uint8_t why;      /* enum reason: of a close that roost began */
-	uint8_t ended_by; /* enum session_side: who was the first to end it */
-	uint16_t end_code; /* that side's code */
-	bool cut_wanted;   /* cut the client off at its next message boundary */
+	uint64_t state_ms; /* since when it is in its state */
+	uint64_t ends_ms;  /* when ends_why is to end it */
+	uint16_t moves;    /* re-homed so often */
+	uint16_t end_code; /* the code of the side that ended it */
+	uint8_t tries;     /* to re-home it that failed, since one went well */
+	uint8_t why;       /* enum reason: of a close that roost began */
+	uint8_t ends_why;  /* enum reason: SESSION_AGE, SHUTDOWN, or NONE: no date */
+	uint8_t ended_by;  /* enum session_side: who was the first to end it */
+	uint8_t chosen_by; /* enum choose_by */
+	uint8_t jitter;    /* spreads its dates: see heartbeat_jitter */
 	bool immovable;    /* a backend refused its handshake: it stays where it is */
 	char id[SESSION_ID + 1];
 };
@@ -99,6 +117,21 @@ half_must_wait(const struct half *h)
 	       (s->state == SESSION_RECONNECTING || rehome_is_cut(s));
 }
 
+/* What marks our pings to this side; the other side's is another. */
+static inline uint32_t
+half_token(const struct half *h)
+{
+	return half_is_client(h) ? h->session->token : ~h->session->token;
+}
+
+/* The last sign of life of either side. */
+static inline uint64_t
+session_heard_ms(const struct session *s)
+{
+	return s->client.alive_ms > s->backend.alive_ms ? s->client.alive_ms
+							: s->backend.alive_ms;
+}
+
 /* The only writer of the state. */
 void session_set_state(struct session *s, enum session_state state);
 
@@ -106,15 +139,20 @@ void session_set_state(struct session *s, enum session_state state);
 
 enum control_verdict { CONTROL_PASS, CONTROL_SWALLOW };
 
-/* A whole control frame came from `from`. A Close passed on begins the closing. */
+/* A whole control frame came from `from`, its (masked) payload lies there. A Close
+ * passed on begins the closing. */
 enum control_verdict session_on_control(struct half *from,
-    const struct frame_control *control);
+    const struct frame_control *control, const uint8_t *payload);
 
 /* The Close that `from` said has been passed on. */
 void session_on_close_passed(struct half *from);
 
-/* A message ended. True: consume nothing after it for now. */
+/* A message ended that is passed on. True: consume nothing after it for now. */
 bool session_on_message(struct half *from);
+
+/* A small text message came whole from a client that is watched. True: it was a
+ * heartbeat that is answered and not passed on. */
+bool session_on_small_text(struct half *from, struct str text);
 
 /* What could be consumed has been; the rest is held. */
 void session_on_taken(struct half *from);
@@ -127,13 +165,25 @@ void session_on_bad_frame(struct half *from, enum reason why);
 void session_on_lost(struct half *h, const struct frame_scanner *before,
     const uint8_t *p, size_t n);
 
+/* It does not take what is written to it: its queue has begun. */
+void session_on_blocked(struct half *h);
+
 /* Its queue has drained. */
 void session_on_drained(struct half *h);
 
+/* It is given up: no answer to a ping, nothing taken for too long ... The client is
+ * closed with `code`; a backend counts as lost. */
+void session_on_silent(struct half *h, enum reason why, unsigned code,
+    const char *text);
+
+/* The closing took too long. */
+void session_close_timed_out(struct session *s);
+
 /* ---- what rehome.c and session.c tell each other ---- */
 
-/* The backend half is gone and the session should go on: finds another backend. */
-void rehome_after_loss(struct session *s);
+/* The backend half is gone (why says how) and the session should go on: finds another
+ * backend. */
+void rehome_after_loss(struct session *s, enum reason why);
 
 /* While the old backend drains: it said Close, or its connection ended. */
 void rehome_old_is_done(struct session *s);
@@ -150,7 +200,67 @@ void rehome_cancel(struct session *s);
 void session_keep_unsent(struct session *s, struct frame_scanner state,
     const uint8_t *data, size_t n, size_t at);
 
+/* ---- watch.c: what time does to a session ---- */
+
 /* For upgrade.c: prepares the timer of a new session. */
-void session_arm(struct session *s);
+void watch_init(struct session *s);
+
+/* Sets the timer anew: dates may have come nearer. */
+void watch_arm(struct session *s);
+
+/* This side's queue has begun. */
+void watch_blocked(struct half *h);
+
+/* It was to be pinged, and the other side has come to a frame boundary. */
+void watch_ping_due(struct half *h);
+
+/* Should the timer have found it dead, and has not? For the sweep. */
+bool watch_is_overdue(const struct session *s, uint64_t now_ms);
+
+/* Takes over what its upstream says of all its sessions; after a reload again. False:
+ * no memory, the limits on messages are not held. */
+bool session_follow_settings(struct session *s) MUST_CHECK;
+
+/* ---- app_heartbeat.c ---- */
+
+/* For upgrade.c: the route has some. False: no memory. */
+bool app_heartbeats_begin(struct session *s, struct view *view,
+    const struct config_route *route);
+void app_heartbeats_free(struct app_heartbeats *a); /* NULL is fine */
+
+/* Is this message of the client a heartbeat? Answers it. True: it goes no further. */
+bool app_heartbeats_take(struct session *s, struct str message);
+
+/* The client may take what waits for it: the backend may have ended a message. */
+void app_heartbeats_flush(struct session *s);
+
+/* ---- history.c: what happened to a session, in few bytes ---- */
+
+/* It was in `state` from since_ms until now. */
+void history_left_state(struct session *s, enum session_state state);
+
+/* It was with this backend until now. */
+void history_left_home(struct session *s, struct backend *home);
+
+enum history_event { HISTORY_TRIED, HISTORY_SUCCEEDED, HISTORY_FAILED };
+void history_note(struct session *s, enum history_event event);
+void history_free(struct history *h); /* NULL is fine */
+
+/* ---- seat.c: a client's place among its sessions ---- */
+
+/* A newer session of the client waits for this one's end: it comes within a second. */
+void session_make_room(struct session *s);
+
+struct quota_seat;
+
+/* Takes over the exchange's seat. Without memory for it the session is not counted. */
+void seat_take(struct session *s, struct quota_seat *from);
+
+/* Gives it back. */
+void seat_leave(struct session *s);
+
+/* ---- ending.c: what is told of a session that is over ---- */
+
+void ending_tell(const struct session *s, enum reason why);
 
 #endif

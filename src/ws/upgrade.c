@@ -6,9 +6,12 @@
 
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "http/access_log.h"
 #include "http/door.h"
+#include "message/head.h"
 #include "message/response.h"
 #include "net/socket.h"
+#include "route/router.h"
 #include "upstream/backend.h"
 #include "upstream/conn.h"
 #include "ws/registry.h"
@@ -143,8 +146,8 @@ static void
 init_half(struct session *s, struct half *h, bool masked, bool compressed)
 {
 	h->session = s;
+	h->alive_ms = s->opened_ms;
 	frame_scanner_init(&h->scan, masked, compressed);
-	h->queue_from = h->scan;
 }
 
 /* The kernel watches both sides as well. */
@@ -154,6 +157,20 @@ watch_peers(const struct session *s)
 	socket_give_up_soon(s->client.stream.io.fd);
 	socket_give_up_soon(s->backend.stream.io.fd);
 	socket_keep_alive(s->backend.stream.io.fd);
+}
+
+/* What only some sessions have. False: no memory for something that matters. */
+static bool
+session_equip(struct session *s, const struct opening *o)
+{
+	const struct route *route = o->route;
+
+	s->greeting = greeting_new(o->upgrade);
+	if (o->seat)
+		seat_take(s, o->seat);
+	return session_follow_settings(s) &&
+	       (!route->conf->n_app_heartbeats ||
+		   app_heartbeats_begin(s, o->view, route->conf));
 }
 
 static struct session *
@@ -169,11 +186,14 @@ session_new(struct registry *r, struct opening *o)
 	s->up = o->up;
 	s->home = backend_get(o->choice->backend);
 	s->claim = choose_session_opened(r->chooser, o->up, o->choice, clock_now_ms());
-	s->greeting = greeting_new(o->upgrade);
+	s->chosen_by = (uint8_t)o->choice->by;
+	s->note = o->note;
 	s->peer = *o->client_addr;
-	s->opened_ms = clock_now_ms();
+	s->opened_ms = s->state_ms = clock_now_ms();
+	s->jitter = (uint8_t)random_u64(&r->loop->random);
+	random_secret(&s->token, sizeof s->token);
 	memcpy(s->id, o->upgrade->id, sizeof s->id);
-	session_arm(s);
+	watch_init(s);
 	init_half(s, &s->client, true, o->upgrade->compressed);
 	init_half(s, &s->backend, false, o->upgrade->compressed);
 	count_add(&r->loop->counters, COUNT_SESSIONS, 1);
@@ -186,14 +206,15 @@ open_session(void *arg, struct opening *o)
 	struct registry *r = arg;
 	struct session *s = session_new(r, o);
 	struct strbuf rest = STRBUF_INIT;
+	bool equipped = s && session_equip(s, o);
 
+	drop(o->upgrade);
 	if (!s) { /* the 101 is out: a reset is all that can be said */
 		count_add(&r->loop->counters, COUNT_NO_MEMORY, 1);
+		access_note_free(o->note);
 		conn_close(o->conn);
-		drop(o->upgrade);
 		return;
 	}
-	drop(o->upgrade);
 	/* o->client_rest lies in the door, o->conn_rest perhaps in the scratch buffer,
 	 * which reading anything would overwrite */
 	strbuf_str(&rest, o->conn_rest);
@@ -201,7 +222,7 @@ open_session(void *arg, struct opening *o)
 	conn_give_stream(o->conn, &s->backend.stream, &half_ops);
 	s->backend.stream.keep_whole = s->greeting != NULL;
 	watch_peers(s);
-	if (!registry_add(r, s)) {
+	if (!registry_add(r, s) || !equipped) {
 		session_end(s, REASON_NO_MEMORY);
 		strbuf_fini(&rest);
 		return;
@@ -219,12 +240,22 @@ open_session(void *arg, struct opening *o)
 		half_resume(&s->client);
 		half_resume(&s->backend);
 	}
+	watch_arm(s);
 }
 
 static enum reason
 check(const struct head *head, const struct route *route)
 {
-	return handshake_check(head);
+	enum reason why = handshake_check(head);
+	struct str origin = head_find(head, STR("Origin"));
+
+	/* who is no browser says none, or what it likes */
+	if (why != REASON_NONE || route->conf->n_origins == 0 || !origin.p)
+		return why;
+	for (size_t i = 0; i < route->conf->n_origins; i++)
+		if (handshake_origin_fits(origin, str_of(route->conf->origins[i])))
+			return REASON_NONE;
+	return REASON_ORIGIN;
 }
 
 const struct upgrade_ops session_upgrade_ops = {

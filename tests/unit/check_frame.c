@@ -15,6 +15,8 @@ Suite *suite_frame(void);
 
 enum { MAX_EVENTS = 16 };
 
+static const struct frame_rules *rules_in_force; /* NULL: none */
+
 struct trace {
 	unsigned n;
 	struct {
@@ -66,7 +68,8 @@ scan_to(struct frame_scanner *s, const uint8_t *bytes, size_t end, struct trace 
 		struct frame_control control;
 
 		memcpy(copy, bytes + t->consumed, n);
-		used = frame_scan(s, copy, n, &event, &control, &t->why);
+		used =
+		    frame_scan(s, rules_in_force, copy, n, &event, &control, &t->why);
 		free(copy);
 		ck_assert_uint_le(used, n);
 		t->consumed += used;
@@ -190,12 +193,15 @@ START_TEST(what_lies_before_a_control_frame_is_consumed_first)
 	enum reason why;
 
 	frame_scanner_init(&s, false, false);
-	ck_assert_uint_eq(frame_scan(&s, bytes, sizeof(bytes), &event, &control, &why),
+	ck_assert_uint_eq(frame_scan(&s, NULL, bytes, sizeof(bytes), &event, &control,
+			      &why),
 	    3);
 	ck_assert_int_eq(event, FRAME_MORE);
-	ck_assert_uint_eq(frame_scan(&s, bytes + 3, 2, &event, &control, &why), 2);
+	ck_assert_uint_eq(frame_scan(&s, NULL, bytes + 3, 2, &event, &control, &why),
+	    2);
 	ck_assert_int_eq(event, FRAME_CONTROL);
-	ck_assert_uint_eq(frame_scan(&s, bytes + 5, 0, &event, &control, &why), 0);
+	ck_assert_uint_eq(frame_scan(&s, NULL, bytes + 5, 0, &event, &control, &why),
+	    0);
 	ck_assert_int_eq(event, FRAME_MORE);
 }
 END_TEST
@@ -318,12 +324,148 @@ START_TEST(malformed_close_frames_are_refused)
 {
 	static const char *const bad[] = {"88 01 03", "88 02 0000", "88 02 03e7",
 	    "88 02 03ec", "88 02 03ed", "88 02 03ee", "88 02 03f7", "88 02 07d0",
-	    "88 02 0bb7", "88 02 1388", "88 02 ffff", "88 03 03e8 ff", "88 03 03e8 c3",
+	    "88 02 0bb7", "88 02 1388", "88 02 ffff"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		ck_assert_msg(verdict(bad[i]) == REASON_FRAME_CLOSE, "%s", bad[i]);
+}
+END_TEST
+
+START_TEST(close_reasons_are_utf8_always)
+{
+	static const char *const bad[] = {"88 03 03e8 ff", "88 03 03e8 c3",
 	    "88 04 03e8 c0af", "88 05 03e8 eda080", "88 06 03e8 f4908080",
 	    "88 05 03e8 e08080", "88 06 03e8 f0808080", "88 03 03e8 80"};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		ck_assert_msg(verdict(bad[i]) == REASON_FRAME_CLOSE, "%s", bad[i]);
+		ck_assert_msg(verdict(bad[i]) == REASON_FRAME_UTF8, "%s", bad[i]);
+	ck_assert_int_eq(verdict("88 05 03e8 e282ac"), REASON_NONE);
+}
+END_TEST
+
+/* The verdict over a stream where these rules hold, whatever the cuts. */
+static enum reason
+verdict_with(struct frame_rules rules, const char *hex, bool masked, bool compressed)
+{
+	static uint8_t bytes[1000];
+	size_t n = bytes_of(hex, bytes);
+	enum reason why;
+
+	rules_in_force = &rules;
+	why = scan_cut(bytes, n, n, masked, compressed).why;
+	for (size_t cut = 0; cut < n; cut++)
+		ck_assert_int_eq(scan_cut(bytes, n, cut, masked, compressed).why, why);
+	rules_in_force = NULL;
+	return why;
+}
+
+START_TEST(frames_over_the_limit_are_refused_by_their_header)
+{
+	struct frame_rules rules = {.max_frame = 4};
+
+	ck_assert_int_eq(verdict_with(rules, "82 04 01020304", false, false),
+	    REASON_NONE);
+	ck_assert_int_eq(verdict_with(rules, "82 05", false, false),
+	    REASON_FRAME_TOO_BIG);
+	ck_assert_int_eq(verdict_with(rules, "82 7e 0100", false, false),
+	    REASON_FRAME_TOO_BIG);
+	ck_assert_int_eq(verdict_with(rules, "82 85", true, false),
+	    REASON_FRAME_TOO_BIG);
+	/* control frames have a limit of their own */
+	ck_assert_int_eq(verdict_with(rules, "89 06 010203040506", false, false),
+	    REASON_NONE);
+}
+END_TEST
+
+START_TEST(messages_over_the_limit_are_refused_as_a_whole)
+{
+	struct frame_rules rules = {.max_message = 5};
+
+	ck_assert_int_eq(verdict_with(rules, "02 03 010203 80 02 0405", false, false),
+	    REASON_NONE);
+	ck_assert_int_eq(verdict_with(rules, "02 03 010203 80 03", false, false),
+	    REASON_FRAME_TOO_BIG);
+	ck_assert_int_eq(verdict_with(rules, "02 03 010203 00 02 0405 80 00", false,
+			     false),
+	    REASON_NONE);
+	ck_assert_int_eq(verdict_with(rules, "02 05 0102030405 89 01 00 80 01", false,
+			     false),
+	    REASON_FRAME_TOO_BIG);
+	/* each message is counted from nothing */
+	ck_assert_int_eq(verdict_with(rules, "82 05 0102030405 82 05 0102030405", false,
+			     false),
+	    REASON_NONE);
+	ck_assert_int_eq(verdict_with(rules, "02 03 010203 80 7f 7fffffffffffffff",
+			     false, false),
+	    REASON_FRAME_TOO_BIG);
+}
+END_TEST
+
+START_TEST(text_is_checked_where_it_is_asked)
+{
+	struct frame_rules rules = {.utf8 = true};
+
+	ck_assert_int_eq(verdict("81 01 ff"), REASON_NONE);
+	ck_assert_int_eq(verdict_with(rules, "81 01 ff", false, false),
+	    REASON_FRAME_UTF8);
+	ck_assert_int_eq(verdict_with(rules, "82 01 ff", false, false), REASON_NONE);
+	ck_assert_int_eq(verdict_with(rules, "c1 01 ff", false, true), REASON_NONE);
+	ck_assert_int_eq(verdict_with(rules, "81 03 e282ac", false, false),
+	    REASON_NONE);
+	ck_assert_int_eq(verdict_with(rules, "81 02 e282", false, false),
+	    REASON_FRAME_UTF8);
+	ck_assert_int_eq(verdict_with(rules, "81 00", false, false), REASON_NONE);
+}
+END_TEST
+
+START_TEST(characters_may_be_cut_by_frames_but_not_by_the_end)
+{
+	struct frame_rules rules = {.utf8 = true};
+
+	ck_assert_int_eq(verdict_with(rules, "01 01 e2 00 00 89 00 80 02 82ac", false,
+			     false),
+	    REASON_NONE);
+	ck_assert_int_eq(verdict_with(rules, "01 01 e2 80 00", false, false),
+	    REASON_FRAME_UTF8);
+	ck_assert_int_eq(verdict_with(rules, "01 02 e282 80 01 28", false, false),
+	    REASON_FRAME_UTF8);
+	/* and the next message begins anew */
+	ck_assert_int_eq(verdict_with(rules, "81 01 41 81 01 82", false, false),
+	    REASON_FRAME_UTF8);
+}
+END_TEST
+
+START_TEST(masked_text_is_checked_through_the_mask)
+{
+	struct frame_rules rules = {.utf8 = true};
+
+	/* "euro: " and a euro sign, once without its last byte */
+	ck_assert_int_eq(verdict_with(rules,
+			     "81 89 01020304 6477716b 3b22e186 2d 81 81 00000000 41",
+			     true, false),
+	    REASON_FRAME_UTF8);
+	ck_assert_int_eq(verdict_with(rules,
+			     "81 89 01020304 6477716b 3b22e186 ad 81 81 00000000 41",
+			     true, false),
+	    REASON_NONE);
+}
+END_TEST
+
+START_TEST(nothing_of_a_frame_with_bad_text_is_consumed_where_it_is_whole)
+{
+	const uint8_t bytes[] = {0x01, 1, 'a', 0x80, 3, 'b', 'c', 0xff};
+	struct frame_rules rules = {.utf8 = true};
+	struct frame_control control;
+	struct frame_scanner s;
+	enum frame_event event;
+	enum reason why;
+
+	frame_scanner_init(&s, false, false);
+	ck_assert_uint_eq(frame_scan(&s, &rules, bytes, sizeof bytes, &event, &control,
+			      &why),
+	    3);
+	ck_assert_int_eq(event, FRAME_BAD);
+	ck_assert(frame_between_frames(&s));
 }
 END_TEST
 
@@ -353,7 +495,7 @@ START_TEST(written_control_frames_are_read_back)
 		n = frame_write_control(out, OP_PING, payload, sizeof(payload), masked);
 		ck_assert_uint_eq(n, 125u + (masked ? 6 : 2));
 		frame_scanner_init(&s, masked, false);
-		ck_assert_uint_eq(frame_scan(&s, out, n, &event, &c, &why), n);
+		ck_assert_uint_eq(frame_scan(&s, NULL, out, n, &event, &c, &why), n);
 		ck_assert_int_eq(event, FRAME_CONTROL);
 		ck_assert_int_eq(c.opcode, OP_PING);
 		for (size_t i = 0; i < sizeof(payload); i++)
@@ -386,14 +528,37 @@ START_TEST(written_close_frames_are_read_back)
 	size_t n = frame_write_close(out, CLOSE_RESTART, "re-homed", true);
 
 	frame_scanner_init(&s, true, false);
-	ck_assert_uint_eq(frame_scan(&s, out, n, &event, &c, &why), n);
+	ck_assert_uint_eq(frame_scan(&s, NULL, out, n, &event, &c, &why), n);
 	ck_assert_int_eq(event, FRAME_CONTROL);
 	ck_assert_uint_eq(c.close_code, 1012);
 	ck_assert_uint_eq(c.payload_len, 10);
 	ck_assert_uint_eq(frame_write_close(out, CLOSE_NO_STATUS, "x", false), 2);
 	ck_assert_mem_eq(out, "\x88\x00", 2);
+	/* codes that only a programme may see never go out */
+	ck_assert_uint_eq(frame_write_close(out, CLOSE_ABNORMAL, "x", false), 2);
+	ck_assert_uint_eq(frame_write_close(out, 1015, "x", false), 2);
 	ck_assert_uint_eq(frame_write_close(out, CLOSE_NORMAL, NULL, false), 4);
 	ck_assert_mem_eq(out, "\x88\x02\x03\xe8", 4);
+}
+END_TEST
+
+START_TEST(written_text_headers_are_read_back)
+{
+	static const size_t lengths[] = {0, 1, 125, 126, 1000, 65535, 65536, 70000};
+	static uint8_t out[FRAME_HEADER_MAX + 70000];
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		size_t n = frame_write_text_header(out, lengths[i]) + lengths[i];
+		struct frame_control c;
+		struct frame_scanner s;
+		enum frame_event event;
+		enum reason why;
+
+		frame_scanner_init(&s, false, false);
+		ck_assert_uint_eq(frame_scan(&s, NULL, out, n, &event, &c, &why), n);
+		ck_assert_int_eq(event, FRAME_MESSAGE);
+		ck_assert_uint_eq(s.opcode, OP_TEXT);
+	}
 }
 END_TEST
 
@@ -433,11 +598,20 @@ suite_frame(void)
 	tcase_add_test(t, long_frames_are_counted_to_their_end);
 	tcase_add_test(t, close_tells_its_code);
 	tcase_add_test(t, malformed_close_frames_are_refused);
+	tcase_add_test(t, close_reasons_are_utf8_always);
+	tcase_add_test(t, frames_over_the_limit_are_refused_by_their_header);
+	tcase_add_test(t, messages_over_the_limit_are_refused_as_a_whole);
+	tcase_add_test(t, text_is_checked_where_it_is_asked);
+	tcase_add_test(t, characters_may_be_cut_by_frames_but_not_by_the_end);
+	tcase_add_test(t, masked_text_is_checked_through_the_mask);
+	tcase_add_test(t,
+	    nothing_of_a_frame_with_bad_text_is_consumed_where_it_is_whole);
 	tcase_add_test(t, close_codes_are_legal_as_the_rfc_says);
 	suite_add_tcase(s, t);
 	tcase_add_test(w, written_control_frames_are_read_back);
 	tcase_add_test(w, every_mask_is_another);
 	tcase_add_test(w, written_close_frames_are_read_back);
+	tcase_add_test(w, written_text_headers_are_read_back);
 	tcase_add_test(w, a_long_close_text_is_cut_between_characters);
 	suite_add_tcase(s, w);
 	return s;

@@ -206,6 +206,40 @@ START_TEST(a_clean_cut_needs_no_context_on_either_side)
 }
 END_TEST
 
+static bool
+origin_fits(const char *origin, const char *allowed)
+{
+	return handshake_origin_fits(str_of(origin), str_of(allowed));
+}
+
+START_TEST(an_origin_is_scheme_host_and_port)
+{
+	ck_assert(origin_fits("https://a.example", "https://a.example"));
+	ck_assert(origin_fits("HTTPS://A.Example", "https://a.example"));
+	ck_assert(origin_fits("http://a.example:8080", "http://a.example:8080"));
+	ck_assert(origin_fits("null", "null"));
+	ck_assert(!origin_fits("http://a.example", "https://a.example"));
+	ck_assert(!origin_fits("https://a.example:444", "https://a.example"));
+	ck_assert(!origin_fits("https://a.example.evil", "https://a.example"));
+	ck_assert(!origin_fits("https://evil-a.example", "https://a.example"));
+	ck_assert(!origin_fits("", "https://a.example"));
+}
+END_TEST
+
+START_TEST(a_star_stands_for_hosts_below)
+{
+	ck_assert(origin_fits("https://a.example.com", "https://*.example.com"));
+	ck_assert(origin_fits("https://a.b.Example.com", "https://*.example.com"));
+	ck_assert(origin_fits("http://a.x:81", "http://*.x:81"));
+	ck_assert(!origin_fits("https://example.com", "https://*.example.com"));
+	ck_assert(!origin_fits("https://.example.com", "https://*.example.com"));
+	ck_assert(!origin_fits("https://evilexample.com", "https://*.example.com"));
+	ck_assert(!origin_fits("https://a.example.com:1", "https://*.example.com"));
+	ck_assert(!origin_fits("http://a.example.com", "https://*.example.com"));
+	ck_assert(!origin_fits("https://evil/.example.com", "https://*.example.com"));
+}
+END_TEST
+
 Suite *
 suite_handshake(void)
 {
@@ -213,6 +247,8 @@ suite_handshake(void)
 	TCase *t = tcase_create("handshake");
 
 	tcase_add_test(t, a_good_request_may_pass);
+	tcase_add_test(t, an_origin_is_scheme_host_and_port);
+	tcase_add_test(t, a_star_stands_for_hosts_below);
 	tcase_add_test(t, another_version_is_answered_as_such);
 	tcase_add_loop_test(t, malformed_requests_are_refused, 0,
 	    sizeof(bad_requests) / sizeof(*bad_requests));
