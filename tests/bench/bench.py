@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What roost costs, beside nginx and HAProxy, on a small machine that others use too.
 
-    tests/bench/bench.sh --roost ./roost                            about three minutes
+    tests/bench/bench.sh --roost ./roost                            about six minutes
     tests/bench/bench.sh --roost ./roost --roost-old ../old/roost   before and after
     tests/bench/bench.sh --scenarios http-small,ws-128 --rounds 15
     tests/bench/bench.sh --json >result.json                        every sample
@@ -28,6 +28,11 @@ and waking up is part of its figure. There is no pass or fail on time.
   http-64k     GET, 64 KiB, the same
   ws-128       64 sockets, on each one masked message of 128 bytes there and back
   ws-16k       the same with 16 KiB
+  ws-1m        the same with 1 MiB
+  ws-upgrade   a socket opened, upgraded and closed again, 64 at once; a million over
+               the figure is what one CPU does of it in a second
+  ws-heartbeat CPU time in a minute for 10,000 silent sockets that are pinged as the
+               defaults say, both sides of them; the peers have no heartbeats
   ws-idle      growth of the proxy's own memory (Pss) for each open silent socket, in a
                fresh process; what the kernel keeps for sockets is not in it
 
@@ -64,6 +69,7 @@ PATIENCE = 60       # seconds, for anything that ought to answer
 WARM_UP = 0.3
 CONNECTIONS = 64
 SMALL, LARGE = 13, 65536
+HEARTBEAT = 20      # seconds, heartbeat.interval as it comes
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
@@ -363,6 +369,30 @@ def websocket_load(size):
     return take
 
 
+def websocket_upgrades(proxy, bench):
+    load = Peer(bench.peer, "connect", proxy.port, CONNECTIONS)
+    try:
+        return steady(proxy, load, bench.seconds)
+    finally:
+        load.stop()
+
+
+def websocket_heartbeat(proxy, bench):
+    """Long enough for each socket to be pinged, on the average, twice."""
+    load = Peer(bench.peer, "idle", proxy.port, bench.idle)
+    try:
+        time.sleep(HEARTBEAT / 2)
+        t0, n0, c0 = time.monotonic(), load.count(), cpu_seconds(proxy.pids)
+        time.sleep(2 * HEARTBEAT)
+        t1, n1, c1 = time.monotonic(), load.count(), cpu_seconds(proxy.pids)
+    finally:
+        load.stop()
+    if n1 == n0:
+        raise Trouble(f"{proxy.kind.name}: no client was pinged")
+    return {"value": (c1 - c0) / (t1 - t0) * 60 * 10000 / bench.idle,
+            "sockets": bench.idle, "pings": n1 - n0, "seconds": round(t1 - t0, 4)}
+
+
 def websocket_idle(proxy, bench):
     before = pss_bytes(proxy.pids)
     load = Peer(bench.peer, "idle", proxy.port, bench.idle)
@@ -376,8 +406,10 @@ def websocket_idle(proxy, bench):
 
 
 class Scenario:
-    def __init__(self, name, unit, take, fresh=False):
+    def __init__(self, name, unit, take, fresh=False, rounds=None, alone=False):
         self.name, self.unit, self.take, self.fresh = name, unit, take, fresh
+        self.rounds = rounds    # at most
+        self.alone = alone      # no peer can do it
 
 
 SCENARIOS = [
@@ -385,9 +417,14 @@ SCENARIOS = [
     Scenario("http-64k", "us/request", http_load(f"/bytes/{LARGE}")),
     Scenario("ws-128", "us/round trip", websocket_load(128)),
     Scenario("ws-16k", "us/round trip", websocket_load(16384)),
-    Scenario("ws-idle", "bytes/socket", websocket_idle, fresh=True),
+    Scenario("ws-1m", "us/round trip", websocket_load(1 << 20)),
+    Scenario("ws-upgrade", "us/socket", websocket_upgrades),
+    # memory repeats to a few per cent, and each round needs fresh processes
+    Scenario("ws-idle", "bytes/socket", websocket_idle, fresh=True, rounds=3),
+    Scenario("ws-heartbeat", "s/minute", websocket_heartbeat, fresh=True, rounds=1,
+             alone=True),
 ]
-LARGE_ONES = {"http-64k", "ws-16k"}
+LARGE_ONES = {"http-64k", "ws-16k", "ws-1m"}
 
 
 # ---- the run ----
@@ -431,16 +468,17 @@ class Bench:
         return kinds
 
     def takers(self, scenario):
-        return [k for k in self.kinds if not k.only or scenario.name in k.only]
+        return [k for k in self.kinds if (not k.only or scenario.name in k.only)
+                and (k.command is roost or not scenario.alone)]
 
     def rounds(self, scenario):
-        # memory repeats to a few per cent, and each round needs fresh processes
-        return min(self.options.rounds, 3) if scenario.fresh else self.options.rounds
+        return min(self.options.rounds, scenario.rounds or self.options.rounds)
 
     def longest(self):
         """Seconds after which the run is stuck."""
         samples = sum(self.rounds(s) * len(self.takers(s)) for s in self.scenarios)
-        return int(120 + samples * (15 + self.seconds))
+        return int(120 + samples * (15 + self.seconds)
+                   + 3 * HEARTBEAT * len(self.kinds))
 
     def run(self):
         timed = [s for s in self.scenarios if not s.fresh]
@@ -513,9 +551,10 @@ class Bench:
                 "proxies": f"one worker on CPU {PROXY_CPU}, no access log, "
                 "buffers as they come (-64k: of 64 KiB)",
                 "load": f"on CPU {LOAD_CPU} with the origin, "
-                f"{CONNECTIONS} connections; ws-idle: {self.idle} sockets",
+                f"{CONNECTIONS} connections; ws-idle and ws-heartbeat: {self.idle} "
+                "sockets",
                 "rounds": f"{self.options.rounds} of {self.seconds:g} s, in turns; "
-                f"ws-idle: {min(self.options.rounds, 3)}",
+                f"ws-idle: {min(self.options.rounds, 3)}, ws-heartbeat: 1",
             },
         }
 
@@ -573,7 +612,8 @@ def parse_options():
     p.add_argument("--scenarios", default=every, help=f"({every})")
     p.add_argument("--rounds", type=int, default=7, help="turns of each proxy (7)")
     p.add_argument("--seconds", type=float, default=1.0, help="of each sample (1)")
-    p.add_argument("--idle", type=int, default=8000, help="sockets of ws-idle (8000)")
+    p.add_argument("--idle", type=int, default=8000,
+                   help="sockets of ws-idle and ws-heartbeat (8000)")
     p.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = p.parse_args()
     options.roost = os.path.abspath(options.roost)

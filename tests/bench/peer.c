@@ -5,14 +5,16 @@
  *
  *   peer origin                     HTTP/1.1 keep-alive and WebSocket echo
  *   peer echo PORT SOCKETS SIZE     one message of SIZE bytes in flight on each socket
- *   peer idle PORT SOCKETS          holds the sockets open
+ *   peer connect PORT SOCKETS       opens and closes that many at once, without end
+ *   peer idle PORT SOCKETS          holds the sockets open and answers pings
  *
  * All of them talk to whoever started them in the same way: the first line printed says
  * that it is ready (the origin: its port; the others: how many sockets are open), each
- * line on stdin is answered by what was done so far (responses and echoes, or round
- * trips), and the end of stdin ends the program, so none can outlive the benchmark.
- * Nothing here is measured, but what is slow here makes the proxy wait and wake up more
- * often: so one read and one write per message. Every echoed byte is checked.
+ * line on stdin is answered by what was done so far (responses and echoes, round trips,
+ * or sockets that came and went), and the end of stdin ends the program, so none can
+ * outlive the benchmark. Nothing here is measured, but what is slow here makes the
+ * proxy wait and wake up more often: so one read and one write per message. Every
+ * echoed byte is checked.
  *
  * Threads: one.
  */
@@ -310,11 +312,11 @@ answer_frame(struct conn *c)
 	if (head == 0)
 		return false;
 	opcode = p[0] & 15;
-	c->ends = opcode == 8 || size > MAX_BYTES || (p[1] & 0x80) == 0;
+	c->ends = size > MAX_BYTES || (p[1] & 0x80) == 0;
 	if (c->ends || have - head < size)
 		return false;
 	to = (uint8_t *)buf_room(&c->out, 10 + size);
-	/* a ping is answered, a pong ends here, all else is echoed */
+	/* a ping is answered, a pong ends here, all else is echoed, a Close too */
 	n = frame_head(to, opcode == 9 ? 0x8a : p[0], size, false);
 	mask_copy(to + n, p + head, size, p + head - 4);
 	c->in.at += head + size;
@@ -322,7 +324,8 @@ answer_frame(struct conn *c)
 		return true;
 	c->out.len += n + size;
 	done += opcode < 8;
-	return true;
+	c->ends = opcode == 8;
+	return !c->ends;
 }
 
 /* False if the connection is over. */
@@ -428,12 +431,10 @@ message_init(size_t size)
 	echo_len += size;
 }
 
-/* Blocking: nobody measures the handshakes. */
 static void
-client_handshake(int fd, unsigned port)
+client_greet(int fd, unsigned port)
 {
-	char text[4096];
-	size_t len = 0;
+	char text[512];
 	int n = snprintf(text, sizeof text,
 	    "GET /ws HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\n"
 	    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -442,6 +443,23 @@ client_handshake(int fd, unsigned port)
 
 	if (send(fd, text, (size_t)n, MSG_NOSIGNAL) != n)
 		die("handshake not sent: %s", strerror(errno));
+}
+
+static void
+answer_check(const char *text)
+{
+	if (strncmp(text, "HTTP/1.1 101 ", 13) != 0 || !strstr(text, client_accept))
+		die("handshake refused: %.12s", text);
+}
+
+/* Blocking: here nobody measures the handshakes. */
+static void
+client_handshake(int fd, unsigned port)
+{
+	char text[4096];
+	size_t len = 0;
+
+	client_greet(fd, port);
 	do {
 		ssize_t got = recv(fd, text + len, sizeof text - 1 - len, 0);
 
@@ -450,8 +468,7 @@ client_handshake(int fd, unsigned port)
 		len += (size_t)got;
 		text[len] = '\0';
 	} while (strstr(text, "\r\n\r\n") == NULL);
-	if (strncmp(text, "HTTP/1.1 101 ", 13) != 0 || !strstr(text, client_accept))
-		die("handshake refused: %.12s", text);
+	answer_check(text);
 }
 
 static void
@@ -514,11 +531,115 @@ on_echo_event(void *who, uint32_t events)
 	} while (n == sizeof data || (events & ENDINGS) != 0);
 }
 
+/* A ping becomes a pong: the same payload behind a mask of zeroes. False if none is
+ * complete; it stays in the socket until it is. */
+static bool
+answer_ping(int fd)
+{
+	uint8_t data[2 + 125], pong[6 + 125] = {0x8a};
+	ssize_t n = recv(fd, data, sizeof data, MSG_PEEK);
+	size_t size;
+
+	if (n < 2)
+		return false;
+	size = data[1];
+	if (data[0] != 0x89 || size > 125)
+		die("something else than a ping came");
+	if ((size_t)n < 2 + size)
+		return false;
+	recv(fd, data, 2 + size, 0);
+	pong[1] = (uint8_t)(0x80 | size);
+	memcpy(pong + 6, data + 2, size);
+	if (send(fd, pong, 6 + size, MSG_NOSIGNAL) != (ssize_t)(6 + size))
+		die("pong not sent: %s", strerror(errno));
+	done++;
+	return true;
+}
+
 static void
 on_idle_event(void *who, uint32_t events)
 {
+	const struct client *c = who;
+
 	if ((events & ENDINGS) != 0)
-		die("socket %d was closed", ((struct client *)who)->fd);
+		die("socket %d was closed", c->fd);
+	while (answer_ping(c->fd))
+		;
+}
+
+/* ---- sockets that come and go ---- */
+
+static unsigned connect_port;
+
+/* Not blocking; the first event says that it is connected. */
+static void
+client_connect(struct client *c)
+{
+	struct sockaddr_in sin = loopback(connect_port);
+
+	*c = (struct client){
+	    .fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
+	};
+	if (c->fd < 0)
+		die("socket: %s", strerror(errno));
+	set_nodelay(c->fd);
+	if (connect(c->fd, (struct sockaddr *)&sin, sizeof sin) != 0 &&
+	    errno != EINPROGRESS)
+		die("connect: %s", strerror(errno));
+	watch(c->fd, c, EVERYTHING);
+}
+
+/* The answer to the handshake comes in one piece from whoever is measured here. */
+static void
+client_upgraded(struct client *c, const char *text)
+{
+	static const uint8_t close_1000[] = {0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8};
+
+	answer_check(text);
+	c->got = 1;
+	if (send(c->fd, close_1000, sizeof close_1000, MSG_NOSIGNAL) < 0)
+		die("close not sent: %s", strerror(errno));
+}
+
+/* Connected, greeted, upgraded, closed by the other side: and again. */
+static void
+on_connect_event(void *who, uint32_t events)
+{
+	struct client *c = who;
+	char text[4096];
+	ssize_t n;
+
+	if (c->sent == 0 && (events & EPOLLOUT) != 0) {
+		c->sent = 1;
+		client_greet(c->fd, connect_port);
+	}
+	while ((n = recv(c->fd, text, sizeof text - 1, 0)) > 0) {
+		text[n] = '\0';
+		if (c->got == 0)
+			client_upgraded(c, text);
+	}
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (c->got == 0)
+		die("no answer to the handshake");
+	close(c->fd);
+	done++;
+	client_connect(c);
+}
+
+static void
+run_connect(unsigned port, size_t sockets)
+{
+	struct client *clients = calloc(sockets, sizeof *clients);
+
+	if (clients == NULL)
+		die("out of memory");
+	connect_port = port;
+	for (size_t i = 0; i < sockets; i++)
+		client_connect(&clients[i]);
+	say(sockets);
+	run(on_connect_event);
+	free(clients);
 }
 
 static void
@@ -560,11 +681,15 @@ main(int argc, char **argv)
 		message_init(number(argv[4], MAX_BYTES));
 		run_load((unsigned)number(argv[2], 65535), number(argv[3], 1000000),
 		    on_echo_event);
+	} else if (argc == 4 && strcmp(what, "connect") == 0) {
+		run_connect((unsigned)number(argv[2], 65535), number(argv[3], 1000000));
 	} else if (argc == 4 && strcmp(what, "idle") == 0) {
 		run_load((unsigned)number(argv[2], 65535), number(argv[3], 1000000),
 		    on_idle_event);
 	} else {
-		die("usage: peer origin | echo PORT SOCKETS SIZE | idle PORT SOCKETS");
+		die("usage: peer origin | echo PORT SOCKETS SIZE | connect PORT "
+		    "SOCKETS | "
+		    "idle PORT SOCKETS");
 	}
 	return 0;
 }
