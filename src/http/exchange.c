@@ -67,14 +67,6 @@ drop_conn(struct exchange *x)
 		conn_close(conn);
 }
 
-static void
-give_back_limits(struct exchange *x)
-{
-	exchange_release_hold(x);
-	if (x->seat.client)
-		quota_rise(x->front->quota, &x->seat);
-}
-
 struct door *
 exchange_end(struct exchange *x, enum reason why)
 {
@@ -90,7 +82,7 @@ exchange_end(struct exchange *x, enum reason why)
 	exchange_leave_line(x);
 	drop_conn(x);
 	end_choice(x);
-	give_back_limits(x);
+	exchange_release(x);
 	if (x->upgrade)
 		f->upgrade_ops->drop(x->upgrade);
 	x->upgrade = NULL;
@@ -159,7 +151,7 @@ exchange_answer(struct exchange *x, struct reply *reply)
 	x->head_pending = false;
 	x->status = (uint16_t)reply_status(reply);
 	x->response_bytes = out->len - head;
-	exchange_release_hold(x);
+	exchange_release(x);
 	if (!door_send_out(x->door)) {
 		door_close(x->door, REASON_CLIENT_GONE);
 		return;
@@ -523,7 +515,7 @@ exchange_upgrade(struct exchange *x, const struct response *r, struct str rest)
 		exchange_values(x, &values);
 	strbuf_reset(&f->out);
 	headers_write_upgrade(&f->out, r, &answer);
-	exchange_release_hold(x);
+	quota_leave(f->quota, &x->hold);
 	if (!door_send_out(d)) {
 		door_close(d, REASON_CLIENT_GONE);
 		return;

@@ -6,6 +6,7 @@
 #define ROOST_HTTP_EXCHANGE_PRIVATE_H
 
 #include "base/strbuf.h"
+#include "base/template.h"
 #include "http/access_log.h"
 #include "http/door.h"
 #include "http/exchange.h"
@@ -15,7 +16,6 @@
 #include "message/response.h"
 #include "route/choose.h"
 #include "route/quota.h"
-#include "base/template.h"
 #include "upstream/conn.h"
 
 enum request_state {
@@ -115,12 +115,15 @@ struct reply;
 void exchange_answer(struct exchange *x, struct reply *reply);
 
 /* It counts no more for its client's limits. Idempotent; before the end of the response
- * goes out, since the client may then send its next request to another worker. */
+ * goes out, since the client may then send its next request to another worker. A
+ * session takes over the seat first. */
 static inline void
-exchange_release_hold(struct exchange *x)
+exchange_release(struct exchange *x)
 {
 	if (x->hold.client)
 		quota_leave(x->front->quota, &x->hold);
+	if (x->seat.client)
+		quota_rise(x->front->quota, &x->seat);
 }
 
 /* The exchange failed: answers the client if it has seen nothing yet, else cuts its

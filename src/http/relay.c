@@ -26,7 +26,7 @@ send_pieces(struct exchange *x, struct pieces *out)
 		return true;
 	x->begun = true;
 	if (x->response_state == RESPONSE_DONE)
-		exchange_release_hold(x);
+		exchange_release(x);
 	switch (stream_write(&x->door->stream, iov, n)) {
 	case STREAM_SENT: break;
 	case STREAM_QUEUED:
