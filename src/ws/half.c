@@ -240,7 +240,11 @@ take_event(struct half *h, struct span *span, const uint8_t *p, size_t n)
 		if (h->skip)
 			span_restart(span, h);
 		return used > 0;
-	case FRAME_BAD: span->at += used; break;
+	case FRAME_BAD:
+		span->at += used;
+		if (h->skip)
+			span_restart(span, h);
+		break;
 	}
 	if (span_flush(span, h, p))
 		session_on_bad_frame(h, why);
