@@ -79,8 +79,11 @@ libroost_a_SOURCES += \
 # choosing one of many
 libroost_a_SOURCES += \
 	src/balance/balance.c src/balance/balance.h \
+	src/balance/latency.c src/balance/latency.h \
 	src/balance/least_sessions.c \
+	src/balance/p2c.c \
 	src/balance/policies.h \
+	src/balance/rendezvous.c \
 	src/balance/round_robin.c
 
 # the backends behind us
@@ -97,10 +100,12 @@ libroost_a_SOURCES += \
 	src/route/choose.c src/route/choose.h \
 	src/route/client_key.c src/route/client_key.h \
 	src/route/cookie.c src/route/cookie.h \
+	src/route/dry_run.c \
 	src/route/edits.c src/route/edits.h \
+	src/route/errands.c \
 	src/route/path.c src/route/path.h \
 	src/route/pins.c src/route/pins.h \
-	src/route/planner.c src/route/planner.h \
+	src/route/planner.c src/route/planner.h src/route/planner_private.h \
 	src/route/quota.c src/route/quota.h \
 	src/route/router.c src/route/router.h
 
@@ -140,6 +145,17 @@ libroost_a_SOURCES += \
 	src/ws/upgrade.c \
 	src/ws/utf8.c src/ws/utf8.h \
 	src/ws/watch.c
+
+# looking in and steering
+libroost_a_SOURCES += \
+	src/admin/api.c src/admin/api.h src/admin/api_private.h \
+	src/admin/endpoints.c src/admin/endpoints.def src/admin/endpoints.h \
+	src/admin/explain.c \
+	src/admin/kick.c \
+	src/admin/moves.c \
+	src/admin/survey.c src/admin/survey.h \
+	src/admin/token.c src/admin/token.h \
+	src/admin/views.c
 
 # puts it all together
 libroost_a_SOURCES += \

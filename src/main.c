@@ -2,6 +2,7 @@
  *
  * main.c - roost: options, configuration, and on to the daemon.
  */
+#include "admin/api.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "config/config.h"
@@ -30,6 +31,7 @@ static const struct {
     {'T', "dump", NULL, "print the effective configuration as YAML and exit"},
     {'L', "listen", "ADDR", "listen here, instead of the file's listeners; repeatable"},
     {'U', "upstream", "ADDR[=WEIGHT]", "a backend of upstream \"default\"; repeatable"},
+    {'A', "admin", "ADDR", "admin API here (HOST:PORT or unix:/path)"},
     {'w', "workers", "N", "threads (default: one per usable CPU)"},
     {'d', "daemon", NULL, "detach"},
     {'p', "pid-file", "FILE", "write the process id there"},
@@ -105,6 +107,7 @@ take_option(struct command_line *cl, int code)
 	case 'T': cl->action = ACTION_DUMP; break;
 	case 'L': return add_to(cl->listens, &d->flags.n_listens, optarg);
 	case 'U': return add_to(cl->upstreams, &d->flags.n_upstreams, optarg);
+	case 'A': d->flags.admin = optarg; break;
 	case 'w': d->flags.workers = optarg; break;
 	case 'd': d->detach = true; break;
 	case 'p': d->pid_file = optarg; break;
@@ -169,6 +172,11 @@ can_start(const struct daemon_options *o, const struct config *config)
 	bool ok = true;
 
 	if (o->user && !process_user_check(o->user, &error)) {
+		fprintf(stderr, "roost: %s\n", strbuf_cstr(&error));
+		ok = false;
+	}
+	strbuf_reset(&error);
+	if (!admin_check(&config->admin, &error)) {
 		fprintf(stderr, "roost: %s\n", strbuf_cstr(&error));
 		ok = false;
 	}

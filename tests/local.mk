@@ -26,6 +26,8 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_config_routes.c \
 	tests/unit/check_cookie.c \
 	tests/unit/check_edits.c \
+	tests/unit/check_endpoints.c \
+	tests/unit/check_errands.c \
 	tests/unit/check_forwarded.c \
 	tests/unit/check_frame.c \
 	tests/unit/check_handshake.c \
@@ -33,6 +35,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_heartbeat.c \
 	tests/unit/check_pins.c \
 	tests/unit/check_planner.c \
+	tests/unit/check_policies.c \
 	tests/unit/check_proxy_protocol.c \
 	tests/unit/check_quota.c \
 	tests/unit/check_reply.c \

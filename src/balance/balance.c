@@ -13,6 +13,8 @@ static size_t (*const policies[])(struct candidate *candidates, size_t n, bool a
     struct random *random) = {
     [BALANCE_LEAST_SESSIONS] = least_sessions_pick,
     [BALANCE_ROUND_ROBIN] = round_robin_pick,
+    [BALANCE_P2C] = p2c_pick,
+    [BALANCE_HASH] = hash_pick,
 };
 
 size_t
@@ -29,11 +31,11 @@ balance_pick(enum balance_policy policy, struct candidate *candidates, size_t n,
 }
 
 bool
-balance_is_over(unsigned load, unsigned weight, unsigned total_load,
+balance_is_over(uint64_t load, unsigned weight, uint64_t total_load,
     unsigned total_weight, unsigned percent)
 {
-	uint64_t held = (uint64_t)load * total_weight;
-	uint64_t fair = (uint64_t)total_load * weight;
+	uint64_t held = load * total_weight;
+	uint64_t fair = total_load * weight;
 
 	return held > fair + total_weight && held * 100 > fair * (100 + percent);
 }

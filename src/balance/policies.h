@@ -20,5 +20,9 @@ size_t least_sessions_pick(struct candidate *candidates, size_t n, bool all_zero
     struct random *random);
 size_t round_robin_pick(struct candidate *candidates, size_t n, bool all_zero,
     struct random *random);
+size_t p2c_pick(struct candidate *candidates, size_t n, bool all_zero,
+    struct random *random);
+size_t hash_pick(struct candidate *candidates, size_t n, bool all_zero,
+    struct random *random);
 
 #endif

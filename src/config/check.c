@@ -147,6 +147,39 @@ check_listeners(struct loader *l)
 	loader_check_doubles(l, "listener", items, n);
 }
 
+static bool
+is_loopback(const struct addr *a)
+{
+	struct addr_range range;
+
+	return (addr_range_parse(STR("127.0.0.0/8"), &range) &&
+		   addr_in_range(a, &range)) ||
+	       (addr_range_parse(STR("::1"), &range) && addr_in_range(a, &range));
+}
+
+/* Whoever can connect rules this roost. */
+static void
+check_admin(struct loader *l)
+{
+	struct config_admin *admin = &l->config->admin;
+	struct str path;
+
+	if (!admin->bind)
+		return;
+	if (addr_unix_path(str_of(admin->bind), &path)) {
+		admin->addr.sa.sa_family = AF_UNIX;
+		admin->unix_path = path.p;
+	} else if (addr_parse(str_of(admin->bind), &admin->addr) &&
+		   !is_loopback(&admin->addr) && !admin->token_file &&
+		   !loader_is_given(l, &admin->token_file)) {
+		loader_complain(l, loader_origin(l, &admin->bind),
+		    "admin.bind: others than this machine could connect to \"%s\", "
+		    "expected admin.token_file beside it, or a loopback address, or "
+		    "unix:",
+		    admin->bind);
+	}
+}
+
 static void
 check_backends(struct loader *l, struct config_upstream *up)
 {
@@ -194,6 +227,7 @@ loader_check(struct loader *l)
 	struct config *c = l->config;
 
 	check_listeners(l);
+	check_admin(l);
 	if (c->n_upstreams == 0 && !loader_is_given(l, &c->upstreams))
 		loader_complain(l, loader_lack(l, "-U"),
 		    "no upstream, expected at least one with a backend");

@@ -39,6 +39,14 @@ struct config_access_log {
 	char *file;             /* file: none, which is off */
 };
 
+struct config_admin {
+	char *bind;      /* bind: none, which is off; host:port or unix:/path */
+	struct addr addr;      /* family AF_UNIX: unix_path says where */
+	const char *unix_path; /* within bind, or NULL */
+	char *token_file; /* token_file: none; needed where others than this machine may
+			     connect */
+};
+
 /* What a client gets instead of our own HTML, for one status. */
 struct config_error_page {
 	unsigned status; /* status: 400-599 */
@@ -130,7 +138,12 @@ struct config_route {
 	struct config_place place;
 };
 
-enum balance_policy { BALANCE_LEAST_SESSIONS, BALANCE_ROUND_ROBIN };
+enum balance_policy {
+	BALANCE_LEAST_SESSIONS,
+	BALANCE_ROUND_ROBIN,
+	BALANCE_P2C,
+	BALANCE_HASH
+};
 
 enum client_key_kind { KEY_COOKIE, KEY_HEADER, KEY_QUERY, KEY_ADDRESS };
 
@@ -217,12 +230,16 @@ struct config_backend {
 	char *address;   /* address: host:port or unix:/path, as written */
 	unsigned weight; /* weight: 1, 0-1000; 0 takes nothing new */
 	enum backend_admin_state state; /* state: up */
+	bool backup; /* backup: false; used only where no other backend will do */
 	struct config_place place;
 };
 
 struct config_upstream {
 	char *name;
 	enum balance_policy balance;
+	unsigned session_cost;  /* session_cost: 1, in a backend's load, 0-1000 */
+	unsigned exchange_cost; /* exchange_cost: 1 */
+	uint64_t slow_start_ms; /* slow_start: 0, until a new backend has its weight */
 	struct config_client_key *client_keys; /* client_key: [cookie:roost, address] */
 	size_t n_client_keys;
 	struct config_pin pin;
@@ -250,6 +267,7 @@ struct config {
 	unsigned workers; /* workers: auto, which is 0 here: one per usable CPU */
 	struct config_log log;
 	struct config_access_log access_log;
+	struct config_admin admin;
 	struct config_pins pins;
 	struct config_error_page *error_pages;
 	size_t n_error_pages;

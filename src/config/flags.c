@@ -135,6 +135,9 @@ loader_apply_flags(struct loader *l, const struct config_flags *flags)
 	if (flags->log_format)
 		read_flag(l, SECTION_LOG, "format", str_of(flags->log_format), &c->log,
 		    "--log-format");
+	if (flags->admin)
+		read_flag(l, SECTION_ADMIN, "bind", str_of(flags->admin), &c->admin,
+		    "-A");
 	apply_listens(l, flags);
 	apply_upstreams(l, flags);
 }

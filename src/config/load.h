@@ -16,6 +16,7 @@ struct config_flags {
 	size_t n_listens;
 	const char **upstreams; /* -U ADDR[=WEIGHT], backends of upstream "default" */
 	size_t n_upstreams;
+	const char *admin;      /* -A, or NULL */
 	const char *workers;    /* -w, or NULL */
 	const char *log_level;  /* -l, or NULL */
 	const char *log_format; /* --log-format, or NULL */

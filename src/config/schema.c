@@ -39,6 +39,7 @@ const struct schema_section schema_sections[SECTION_COUNT] = {
 	[SECTION_LOG] = {SECTION_TOP, "log", INSIDE(config, log, config_log)},
 	[SECTION_ACCESS_LOG] = {SECTION_TOP, "access_log",
 	    INSIDE(config, access_log, config_access_log)},
+	[SECTION_ADMIN] = {SECTION_TOP, "admin", INSIDE(config, admin, config_admin)},
 	[SECTION_PINS] = {SECTION_TOP, "pins", INSIDE(config, pins, config_pins)},
 	[SECTION_ERROR_PAGE] = {SECTION_TOP, "error_pages", SHAPE_LIST,
 	    ARRAY(config, error_pages, n_error_pages), ELEMENT(config_error_page),
@@ -107,7 +108,7 @@ static const struct value_name codings[] = {{"gzip", COMPRESS_GZIP}, {NULL, 0}};
 
 static const struct value_name balance_policies[] = {
     {"least-sessions", BALANCE_LEAST_SESSIONS}, {"round-robin", BALANCE_ROUND_ROBIN},
-    {NULL, 0}};
+    {"p2c", BALANCE_P2C}, {"hash", BALANCE_HASH}, {NULL, 0}};
 
 static const struct value_name forwarded_styles[] = {{"x-forwarded", FORWARDED_X},
     {"standard", FORWARDED_STANDARD}, {"both", FORWARDED_BOTH},
@@ -170,6 +171,9 @@ is_passed_on(const void *route)
 /* what messages say is allowed, where several rows say the same */
 #define EXPECTED_UNIX \
 	"unix: and an absolute path (at most 107 letters, digits and /-_.~+@%:,)"
+#define EXPECTED_LISTENER_ADDRESS                                            \
+	"a numeric address and port such as 127.0.0.1:8080, [::1]:8080 or *:8080, " \
+	"or " EXPECTED_UNIX
 #define TEMPLATE_NAMES                                                   \
 	"{scheme}, {host}, {path}, {query}, {uri}, {method}, {client}, " \
 	"{request_id}, {upstream} or {backend} in it, and {{ or }} for a brace"
@@ -209,6 +213,14 @@ const struct schema_row schema_rows[] = {
 	    .good = form_is_text, .expected = "a file name",
 	    .help = "a line for each exchange goes there; without: none is written"},
 
+	{SECTION_ADMIN, "bind", VALUE_STRING, FIELD(config_admin, bind),
+	    .good = form_is_listener_address,
+	    .expected = EXPECTED_LISTENER_ADDRESS,
+	    .help = "address of the admin API; without: none"},
+	{SECTION_ADMIN, "token_file", VALUE_STRING, FIELD(config_admin, token_file),
+	    .good = form_is_text, .expected = "a file name", .reloadable = true,
+	    .help = "what is in it must be known to whoever uses the admin API"},
+
 	{SECTION_PINS, "max", VALUE_UNSIGNED, FIELD(config_pins, max),
 	    .standard = "1000000", .min = 1, .max = 1000000000, .reloadable = true,
 	    .unit = "pins",
@@ -228,8 +240,7 @@ const struct schema_row schema_rows[] = {
 
 	{SECTION_LISTENER, "bind", VALUE_STRING, FIELD(config_listener, bind),
 	    .required = true, .good = form_is_listener_address,
-	    .expected = "a numeric address and port such as 127.0.0.1:8080, "
-			"[::1]:8080 or *:8080, or " EXPECTED_UNIX,
+	    .expected = EXPECTED_LISTENER_ADDRESS,
 	    .help = "address and port, or unix socket, to accept connections on"},
 	{SECTION_LISTENER, "mode", VALUE_MODE, FIELD(config_listener, mode),
 	    .standard = "0666", .max = 0777, .applies = is_unix,
@@ -371,6 +382,18 @@ const struct schema_row schema_rows[] = {
 	{SECTION_UPSTREAM, "balance", VALUE_ENUM, FIELD(config_upstream, balance),
 	    .standard = "least-sessions", .names = balance_policies, .reloadable = true,
 	    .help = "how a backend is chosen for a client that has none"},
+	{SECTION_UPSTREAM, "session_cost", VALUE_UNSIGNED,
+	    FIELD(config_upstream, session_cost), .standard = "1", .max = 1000,
+	    .reloadable = true,
+	    .help = "what a session counts in its backend's load; 0: nothing"},
+	{SECTION_UPSTREAM, "exchange_cost", VALUE_UNSIGNED,
+	    FIELD(config_upstream, exchange_cost), .standard = "1", .max = 1000,
+	    .reloadable = true,
+	    .help = "what an exchange counts in its backend's load; 0: nothing"},
+	{SECTION_UPSTREAM, "slow_start", VALUE_DURATION,
+	    FIELD(config_upstream, slow_start_ms), .standard = "0", .max = HOUR,
+	    .reloadable = true,
+	    .help = "how long a backend that came up takes to get its full weight"},
 	{SECTION_UPSTREAM, "client_key", VALUE_CLIENT_KEYS,
 	    FIELD(config_upstream, client_keys),
 	    .count = offsetof(struct config_upstream, n_client_keys),
@@ -548,6 +571,9 @@ const struct schema_row schema_rows[] = {
 	{SECTION_BACKEND, "state", VALUE_ENUM, FIELD(config_backend, state),
 	    .standard = "up", .names = backend_states, .reloadable = true,
 	    .help = "up, drain (keeps what it has) or down"},
+	{SECTION_BACKEND, "backup", VALUE_BOOL, FIELD(config_backend, backup),
+	    .standard = "false", .reloadable = true,
+	    .help = "used only where no other backend will do"},
 };
 /* clang-format on */
 

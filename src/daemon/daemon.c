@@ -7,6 +7,7 @@
  */
 #include "daemon/daemon.h"
 
+#include "admin/api.h"
 #include "base/log.h"
 #include "base/sink.h"
 #include "base/strbuf.h"
@@ -22,6 +23,7 @@
 #include "route/router.h"
 #include "upstream/resolver.h"
 #include "upstream/upstream.h"
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
@@ -49,6 +51,7 @@ struct control {
 	struct pace pace;
 	struct resolver *resolver;
 	struct sockets *sockets;
+	struct admin *admin; /* NULL: none */
 	struct worker **workers;
 	size_t n_workers, n_gone;
 	struct event *signals[5];
@@ -93,11 +96,25 @@ on_plan(struct timer *t)
 	loop_timer(c->loop, t, PLAN_MS);
 }
 
+/* Debug builds: counts that are wrong would send clients to the wrong places. */
+static void
+check_counts(const struct control *c)
+{
+#ifdef ROOST_DEBUG
+	for (size_t i = 0; i < c->snapshot->n_upstreams; i++) {
+		const struct upstream *up = &c->snapshot->upstreams[i];
+
+		assert(pins_counts_are_right(c->pins, up->backends, up->n_backends));
+	}
+#endif
+}
+
 static void
 on_sweep(struct timer *t)
 {
 	struct control *c = container_of(t, struct control, sweep_timer);
 
+	check_counts(c);
 	pins_sweep(c->pins, clock_now_ms());
 	quota_sweep(c->quota, clock_now_ms());
 	loop_timer(c->loop, t, SWEEP_MS);
@@ -153,6 +170,8 @@ take_over(struct control *c, struct snapshot *s)
 	resolver_watch(c->resolver, s);
 	for (size_t i = 0; i < c->n_workers; i++)
 		worker_set_snapshot(c->workers[i], s);
+	if (c->admin)
+		admin_reload(c->admin, &s->config->admin);
 	log_changes(old->config, s->config);
 	snapshot_put(old);
 }
@@ -182,6 +201,8 @@ stop(struct control *c)
 {
 	log_notice(TOPIC_DAEMON, c->stopping ? "stopping now" : "stopping");
 	sockets_end(c->sockets);
+	if (c->admin)
+		admin_stop(c->admin);
 	for (size_t i = 0; i < c->n_workers; i++)
 		if (c->stopping)
 			worker_quit(c->workers[i]);
@@ -281,6 +302,72 @@ start_workers(struct control *c, size_t n_workers)
 	return c->n_workers == n_workers;
 }
 
+/* ---- the admin API ---- */
+
+static struct snapshot *
+admin_snapshot(void *arg)
+{
+	return ((struct control *)arg)->snapshot;
+}
+
+static size_t
+admin_n_workers(void *arg)
+{
+	return ((struct control *)arg)->n_workers;
+}
+
+static bool
+admin_visit(void *arg, size_t worker,
+    bool (*visit)(void *arg, struct registry *registry), void *visit_arg)
+{
+	return worker_visit(((struct control *)arg)->workers[worker], visit, visit_arg);
+}
+
+static uint64_t
+count_all(const struct control *c, enum counter which)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < c->n_workers; i++)
+		sum += worker_counter(c->workers[i], which);
+	return sum;
+}
+
+static uint64_t
+admin_counter(void *arg, enum counter which)
+{
+	return count_all(arg, which);
+}
+
+static bool
+admin_is_stopping(void *arg)
+{
+	return ((struct control *)arg)->stopping;
+}
+
+/* Where none is configured there is none, which is right. */
+static bool
+open_admin(struct control *c)
+{
+	const struct admin_host host = {
+	    .loop = c->loop,
+	    .pins = c->pins,
+	    .planner = c->planner,
+	    .chooser = &c->chooser,
+	    .snapshot = admin_snapshot,
+	    .n_workers = admin_n_workers,
+	    .visit = admin_visit,
+	    .counter = admin_counter,
+	    .is_stopping = admin_is_stopping,
+	    .arg = c,
+	};
+
+	if (!c->snapshot->config->admin.bind)
+		return true;
+	c->admin = admin_open(&host, &c->snapshot->config->admin);
+	return c->admin != NULL;
+}
+
 /* ---- start ---- */
 
 /* The secret under which cookies are written: the file's, or one of our own. */
@@ -373,7 +460,7 @@ claim_resources(struct control *c, size_t n_workers)
 	c->sockets = sockets_bind(c->snapshot->config, n_workers);
 	if (!c->sockets)
 		return false;
-	if (!open_access_log(c))
+	if (!open_access_log(c) || !open_admin(c))
 		return false;
 	ok = (!o->pid_file || process_pid_file(o->pid_file, &error)) &&
 	     (!o->user || process_drop_privileges(o->user, &error));
@@ -383,9 +470,24 @@ claim_resources(struct control *c, size_t n_workers)
 	return ok;
 }
 
+/* Says where we listen; the admin API's address also as a line. */
+static void
+announce(const struct control *c, struct strbuf *admin)
+{
+	sockets_announce(c->sockets);
+	if (!c->admin)
+		return;
+	admin_address(c->admin, admin);
+	log_notice(TOPIC_LISTENER, "admin API on %s", strbuf_cstr(admin));
+	strbuf_lit(admin, "\n");
+}
+
 static bool
 start(struct control *c)
 {
+	struct strbuf admin = STRBUF_INIT;
+	bool ok;
+
 	const struct config *config = c->snapshot->config;
 	size_t n_workers = config->workers ? config->workers : process_cpus();
 	unsigned long descriptors = process_raise_descriptors();
@@ -396,12 +498,14 @@ start(struct control *c)
 	if (!c->resolver || !start_workers(c, n_workers))
 		return false;
 	resolver_watch(c->resolver, c->snapshot);
-	sockets_announce(c->sockets);
+	announce(c, &admin);
 	log_notice(TOPIC_DAEMON,
 	    "roost " PACKAGE_VERSION " ready (%zu workers, %lu descriptors)", n_workers,
 	    descriptors);
-	return !c->options->ports_file ||
-	       sockets_write(c->sockets, c->options->ports_file);
+	ok = !c->options->ports_file ||
+	     sockets_write(c->sockets, c->options->ports_file, strbuf_cstr(&admin));
+	strbuf_fini(&admin);
+	return ok;
 }
 
 /* ---- end ---- */
@@ -412,10 +516,8 @@ log_totals(const struct control *c)
 	struct strbuf line = STRBUF_INIT;
 
 	for (int which = 0; which < COUNTER_COUNT; which++) {
-		uint64_t sum = 0;
+		uint64_t sum = count_all(c, which);
 
-		for (size_t i = 0; i < c->n_workers; i++)
-			sum += worker_counter(c->workers[i], which);
 		if (sum)
 			strbuf_printf(&line, "%s%s %llu", line.len ? ", " : "",
 			    counter_name(which), (unsigned long long)sum);
@@ -450,6 +552,7 @@ tear_down(struct control *c)
 	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
 		if (c->signals[i])
 			event_free(c->signals[i]);
+	admin_free(c->admin);
 	if (c->planner)
 		planner_free(c->planner);
 	chooser_fini(&c->chooser);

@@ -129,7 +129,7 @@ sockets_announce(const struct sockets *s)
 }
 
 bool
-sockets_write(const struct sockets *s, const char *path)
+sockets_write(const struct sockets *s, const char *path, const char *more)
 {
 	char text[ADDR_TEXT];
 	FILE *file = fopen(path, "we");
@@ -141,6 +141,7 @@ sockets_write(const struct sockets *s, const char *path)
 	for (size_t i = 0; i < s->n; i++)
 		fprintf(file, "%s%s\n", place_prefix(&s->places[i]),
 		    place_text(&s->places[i], text));
+	fputs(more, file);
 	return fclose(file) == 0;
 }
 

@@ -25,9 +25,9 @@ const int *sockets_give(struct sockets *s);
 /* Logs what is listened on. */
 void sockets_announce(const struct sockets *s);
 
-/* Writes one address a line: "127.0.0.1:8080", "unix:/run/roost.sock". False: logged.
- */
-bool sockets_write(const struct sockets *s, const char *path);
+/* Writes one address a line: "127.0.0.1:8080", "unix:/run/roost.sock"; last comes `more`
+ * (or ""). False: logged. */
+bool sockets_write(const struct sockets *s, const char *path, const char *more);
 
 /* From now on nobody shall come: removes the files of unix sockets. Called when a stop
  * begins, because another roost may take the path while we finish. Idempotent. */

@@ -49,6 +49,8 @@ struct worker_message {
 	uint32_t delay_ms;
 	uint64_t grace_ms;
 	uint64_t who; /* of seats */
+	bool (*visit)(void *arg, struct registry *registry);
+	void *arg; /* of visits */
 };
 
 static void
@@ -169,6 +171,32 @@ worker_rehome(struct worker *w, const struct move *move)
 	m->why = move->why;
 	m->delay_ms = move->delay_ms;
 	loop_post(w->loop, &m->message);
+}
+
+static void
+take_visit(struct message *message, void *to)
+{
+	struct worker_message *m = (struct worker_message *)(void *)message;
+	struct worker *w = to;
+
+	if (m->visit(m->arg, w ? &w->registry : NULL) && w)
+		loop_post(w->loop, message);
+	else
+		message_free(m);
+}
+
+bool
+worker_visit(struct worker *w, bool (*visit)(void *arg, struct registry *registry),
+    void *arg)
+{
+	struct worker_message *m = message_new(take_visit);
+
+	if (!m)
+		return false;
+	m->visit = visit;
+	m->arg = arg;
+	loop_post(w->loop, &m->message);
+	return true;
 }
 
 void

@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "loop/counters.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct move;
 struct pace;
 struct pins;
 struct quota;
+struct registry;
 struct sink;
 struct snapshot;
 struct worker;
@@ -42,6 +44,12 @@ void worker_set_snapshot(struct worker *w, struct snapshot *snapshot);
 
 /* Carry out what the planner decided. Control thread. */
 void worker_rehome(struct worker *w, const struct move *move);
+
+/* Calls visit on the worker's thread, between two turns of its loop, and again in each
+ * further turn as long as it returns true. At the worker's end `registry` is NULL, which
+ * is the last call. False: no memory, it will not be called. Control thread. */
+bool worker_visit(struct worker *w, bool (*visit)(void *arg, struct registry *registry),
+    void *arg);
 
 /* Stop accepting, finish exchanges, close sessions spread over grace_ms; the worker
  * ends when nothing is left or grace_ms are over. Control thread. */

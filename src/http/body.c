@@ -14,6 +14,8 @@ static void
 request_sent(struct exchange *x)
 {
 	x->request_state = REQUEST_SENT;
+	if (x->up->conf->balance == BALANCE_P2C)
+		x->times.sent = clock_now_us();
 	if (x->response_state == RESPONSE_HEAD)
 		exchange_await(x, x->up->conf->timeouts.first_byte_ms);
 }

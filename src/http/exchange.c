@@ -200,6 +200,7 @@ count_try(struct exchange *x)
 {
 	x->tries++;
 	x->times.connected = 0;
+	x->times.sent = 0;
 	x->head_sent = false;
 	x->body_blocked = false;
 	x->request_state = REQUEST_CONNECTING;
@@ -376,8 +377,10 @@ on_timeout(struct timer *t)
 	else if (x->request_state == REQUEST_BODY && !x->body_blocked &&
 		 !x->expect_continue)
 		exchange_fail(x, REASON_BODY_TIMEOUT);
-	else
+	else {
+		exchange_add_latency(x);
 		exchange_fail(x, REASON_FIRST_BYTE_TIMEOUT);
+	}
 }
 
 /* ---- beginning ---- */

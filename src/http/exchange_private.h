@@ -34,7 +34,7 @@ enum response_state {
 /* When things happened, in microseconds of clock_now_us; 0: not yet. Only kept where
  * somebody will read them. */
 struct exchange_times {
-	uint64_t head, begun, queued, chosen, connected, first_byte;
+	uint64_t head, begun, queued, chosen, connected, sent, first_byte;
 };
 
 struct exchange {
@@ -223,5 +223,8 @@ void exchange_backend_drained(struct exchange *x);
 
 /* Bytes, or the end, of the response. */
 void exchange_read_response(struct exchange *x);
+
+/* Policy p2c: the backend has answered by now, or let its time pass. */
+void exchange_add_latency(const struct exchange *x);
 
 #endif

@@ -10,6 +10,7 @@
 #include "http/compress.h"
 #include "http/pieces.h"
 #include "route/router.h"
+#include "upstream/backend.h"
 
 /* Sends pieces, the response head in front if it still waits. False: the client is gone
  * and the exchange over. */
@@ -246,6 +247,18 @@ pass_interim(struct exchange *x, const struct response *r)
 	return true;
 }
 
+void
+exchange_add_latency(const struct exchange *x)
+{
+	uint64_t now_us;
+
+	/* answered early, or not measured */
+	if (!x->times.sent)
+		return;
+	now_us = clock_now_us();
+	backend_add_latency(x->choice.backend, now_us - x->times.sent, now_us / 1000);
+}
+
 /* Takes a response head at p, if it is whole. Returns the bytes used; 0: wait for more,
  * or the exchange is over. */
 static size_t
@@ -259,6 +272,9 @@ take_head(struct exchange *x, const char *p, size_t n)
 	case PARSE_BAD: exchange_fail(x, REASON_BAD_RESPONSE); return 0;
 	case PARSE_DONE: break;
 	}
+	/* a backend that fails quickly is not to be preferred for it */
+	if (r.status == 101 || (r.status >= 200 && r.status < 500))
+		exchange_add_latency(x);
 	if (r.status == 101)
 		exchange_upgrade(x, &r, (struct str){p + used, n - used});
 	else if (r.status < 200)

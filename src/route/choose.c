@@ -13,6 +13,7 @@
 #include "route/choose.h"
 
 #include "balance/balance.h"
+#include "balance/latency.h"
 #include "base/clock.h"
 #include "route/pins.h"
 #include "upstream/backend.h"
@@ -32,6 +33,18 @@ struct wish {
 	bool websocket;
 	const struct backend *except;
 	uint64_t now_ms;
+	uint64_t stable; /* of who asks; policy hash only */
+};
+
+/* In this order the policy takes backends, the best only among their like. */
+enum rank {
+	RANK_USABLE,
+	RANK_FULL, /* takes exchanges */
+	RANK_BACKUP,
+	RANK_BACKUP_FULL,
+	RANK_FAILING,
+	RANK_BACKUP_FAILING,
+	RANK_NONE
 };
 
 void
@@ -93,32 +106,111 @@ chooser_reserve(struct chooser *c, const struct upstream *up)
 	return turns_reserve(c, up);
 }
 
-/* The policy's pick among the backends that are in this state; borrowed, or NULL. */
-static struct backend *
-pick_among(struct chooser *c, const struct upstream *up, enum backend_use use,
-    const struct backend *except, uint64_t now_ms)
+static bool
+is_backup(const struct backend *b)
 {
-	size_t n = 0;
-	bool room = chooser_reserve(c, up);
+	return atomic_load_explicit(&b->backup, memory_order_relaxed);
+}
 
-	for (size_t i = 0; i < up->n_backends; i++) {
-		struct backend *b = up->backends[i];
-
-		if (b == except || backend_use(b, now_ms) != use)
-			continue;
-		if (!room)
-			return b; /* without memory any will do */
-		c->options[n] = b;
-		c->candidates[n++] = (struct candidate){
-		    .weight = atomic_load_explicit(&b->weight, memory_order_relaxed),
-		    .load = backend_load(b),
-		    .turn = &c->turns[b->slot],
-		};
+static enum rank
+rank_of(const struct backend *b, bool websocket, uint64_t now_ms)
+{
+	switch (backend_use(b, now_ms)) {
+	case BACKEND_USABLE: return is_backup(b) ? RANK_BACKUP : RANK_USABLE;
+	case BACKEND_FULL:
+		if (websocket)
+			return RANK_NONE;
+		return is_backup(b) ? RANK_BACKUP_FULL : RANK_FULL;
+	case BACKEND_FAILING: return is_backup(b) ? RANK_BACKUP_FAILING : RANK_FAILING;
+	default: return RANK_NONE;
 	}
+}
+
+/* What the wish adds to a backend's load. */
+static unsigned
+wish_cost(const struct wish *w)
+{
+	const struct config_upstream *conf = w->up->conf;
+	unsigned cost = w->websocket ? conf->session_cost : conf->exchange_cost;
+
+	return cost ? cost : 1;
+}
+
+/* Only what the policy looks at. */
+static void
+candidate_fill(const struct wish *w, struct backend *b, struct candidate *candidate)
+{
+	candidate->weight = backend_weight_now(b, w->now_ms);
+	switch (w->up->conf->balance) {
+	case BALANCE_LEAST_SESSIONS: candidate->load = backend_load(b); break;
+	case BALANCE_ROUND_ROBIN: candidate->turn = &w->chooser->turns[b->slot]; break;
+	case BALANCE_P2C:
+		candidate->load = backend_load(b);
+		candidate->step = wish_cost(w);
+		candidate->latency_us =
+		    latency_now(atomic_load_explicit(&b->latency, memory_order_relaxed),
+			w->now_ms);
+		break;
+	case BALANCE_HASH:
+		candidate->load = backend_load(b);
+		candidate->step = wish_cost(w);
+		candidate->lot =
+		    hash_stable(w->stable, &b->name_hash, sizeof(b->name_hash));
+		break;
+	}
+}
+
+/* Puts those of the best rank there is into options; returns how many. */
+static size_t
+gather(const struct wish *w, enum rank at_worst)
+{
+	struct chooser *c = w->chooser;
+	enum rank best = at_worst;
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->up->n_backends; i++) {
+		struct backend *b = w->up->backends[i];
+		enum rank rank = rank_of(b, w->websocket, w->now_ms);
+
+		if (b == w->except || rank > best)
+			continue;
+		if (rank < best)
+			n = 0;
+		best = rank;
+		c->options[n++] = b;
+	}
+	return n;
+}
+
+/* Without memory any will do. */
+static struct backend *
+pick_any(const struct wish *w, enum rank at_worst)
+{
+	for (size_t i = 0; i < w->up->n_backends; i++) {
+		struct backend *b = w->up->backends[i];
+
+		if (b != w->except && rank_of(b, w->websocket, w->now_ms) <= at_worst)
+			return b;
+	}
+	return NULL;
+}
+
+/* The policy's pick among the best there are; borrowed, or NULL. */
+static struct backend *
+wish_pick(const struct wish *w, enum rank at_worst)
+{
+	struct chooser *c = w->chooser;
+	size_t n;
+
+	if (!chooser_reserve(c, w->up))
+		return pick_any(w, at_worst);
+	n = gather(w, at_worst);
 	if (n == 0)
 		return NULL;
-	n = balance_pick(up->conf->balance, c->candidates, n, &c->random);
-	return c->options[n];
+	for (size_t i = 0; i < n && n > 1; i++)
+		candidate_fill(w, c->options[i], &c->candidates[i]);
+	return c
+	    ->options[balance_pick(w->up->conf->balance, c->candidates, n, &c->random)];
 }
 
 bool
@@ -136,15 +228,12 @@ choose_may_wait(const struct upstream *up, bool websocket, uint64_t now_ms)
 static struct backend *
 wish_policy(const struct wish *w)
 {
-	struct chooser *c = w->chooser;
-	struct backend *b = pick_among(c, w->up, BACKEND_USABLE, w->except, w->now_ms);
+	struct backend *b = wish_pick(w, RANK_BACKUP_FULL);
 
-	if (!b && !w->websocket)
-		b = pick_among(c, w->up, BACKEND_FULL, w->except, w->now_ms);
 	/* one that is known to work will have a place sooner than a dead one lives */
 	if (b || choose_may_wait(w->up, w->websocket, w->now_ms))
 		return b;
-	return pick_among(c, w->up, BACKEND_FAILING, w->except, w->now_ms);
+	return wish_pick(w, RANK_BACKUP_FAILING);
 }
 
 /* May this request go there? */
@@ -158,20 +247,39 @@ wish_admits(const struct wish *w, const struct backend *b)
 	return use == BACKEND_USABLE || (use == BACKEND_FULL && !w->websocket);
 }
 
+/* Is it a backup that this request does not need? */
+static bool
+wish_can_leave(const struct wish *w, const struct backend *b)
+{
+	for (size_t i = 0; i < w->up->n_backends && is_backup(b); i++) {
+		if (rank_of(w->up->backends[i], w->websocket, w->now_ms) <= RANK_FULL)
+			return true;
+	}
+	return false;
+}
+
+/* Is it more than an HTTP lock? That would never run out for a busy client. */
+static bool
+pin_is_held(const struct pin *pin, uint64_t now_ms)
+{
+	return pin->sessions || pin->followers || pin->exchanges ||
+	       pin->websocket_until_ms > now_ms;
+}
+
 /* The same for the backend of the client's pin. A client that is about to get an
  * identity of its own does not inherit a place on a backend that others empty. */
 static bool
 wish_admits_pin(const struct wish *w, const struct pin *pin)
 {
 	if (wish_admits(w, pin->backend))
-		return true;
+		return pin_is_held(pin, w->now_ms) || !wish_can_leave(w, pin->backend);
 	if (pin->backend == w->except || (w->websocket && w->key->issue))
 		return false;
 	return (pin->sessions || pin->followers) &&
 	       backend_use(pin->backend, w->now_ms) == BACKEND_DRAINING;
 }
 
-static unsigned
+static uint64_t
 load_that_counts(const struct wish *w, const struct backend *b)
 {
 	if (!w->websocket)
@@ -185,27 +293,28 @@ load_that_counts(const struct wish *w, const struct backend *b)
 static bool
 wish_is_modest(const struct wish *w, const struct backend *b)
 {
-	unsigned load = load_that_counts(w, b);
-	unsigned total_load = 0, total_weight = 0;
+	uint64_t load = load_that_counts(w, b), total_load = 0;
+	unsigned total_weight = 0;
 
-	if (!w->key->weak || (!w->websocket && load <= WEAK_FEW))
+	if (!w->key->weak || (!w->websocket && backend_held(b) <= WEAK_FEW))
 		return true;
 	for (size_t i = 0; i < w->up->n_backends; i++) {
 		const struct backend *other = w->up->backends[i];
 		enum backend_use use = backend_use(other, w->now_ms);
 
+		if (is_backup(other) != is_backup(b))
+			continue;
 		if (other == b || backend_use_is_serving(use)) {
 			total_load += load_that_counts(w, other);
-			total_weight += atomic_load(&other->weight);
+			total_weight += backend_weight_now(other, w->now_ms);
 		}
 	}
-	return !balance_is_over(load, atomic_load(&b->weight), total_load, total_weight,
-	    WEAK_SLACK);
+	return !balance_is_over(load, backend_weight_now(b, w->now_ms), total_load,
+	    total_weight, WEAK_SLACK);
 }
 
-/* Which of its locks speaks for a live pin. */
-static enum choose_by
-pin_speaks_by(const struct pin *pin, uint64_t now_ms)
+enum choose_by
+choose_pin_speaks_by(const struct pin *pin, uint64_t now_ms)
 {
 	if (pin->websocket_until_ms > now_ms)
 		return CHOSE_WEBSOCKET_LOCK;
@@ -283,7 +392,7 @@ choice_find(const struct wish *w, struct choice *choice, const struct pin *pin,
 	struct backend *b;
 
 	if (pin_applies &&
-	    choice_take(w, choice, pin->backend, pin_speaks_by(pin, w->now_ms)))
+	    choice_take(w, choice, pin->backend, choose_pin_speaks_by(pin, w->now_ms)))
 		return true;
 	if (!pin && (b = wish_hint(w)) && choice_take(w, choice, b, CHOSE_HINT))
 		return true;
@@ -335,7 +444,8 @@ choice_identify(const struct wish *w, struct choice *choice, const struct pin *p
     bool crowded)
 {
 	if (w->key->issue) {
-		cookie_new_id(choice->cookie_id);
+		if (choice->cookie_id[0] == '\0')
+			cookie_new_id(choice->cookie_id);
 		choice->key = client_key_of_id(w->up->id, choice->cookie_id);
 		choice->has_follower = w->websocket && w->key->found;
 		choice->follower = w->key->hash;
@@ -347,17 +457,32 @@ choice_identify(const struct wish *w, struct choice *choice, const struct pin *p
 	}
 }
 
+/* For the policy hash: a client that gets an identity is chosen for by that already, so
+ * that it stays where it is when it returns with it. */
+static uint64_t
+wish_stable(const struct wish *w, struct choice *choice)
+{
+	if (w->up->conf->balance != BALANCE_HASH)
+		return 0;
+	if (w->key->issue) {
+		cookie_new_id(choice->cookie_id);
+		return client_key_stable_of_id(w->up->id, choice->cookie_id);
+	}
+	return w->key->found ? w->key->stable : random_u64(&w->chooser->random);
+}
+
 bool
 choose(struct chooser *c, const struct upstream *up, const struct client_key *key,
     bool websocket, const struct backend *except, uint64_t now_ms,
     struct choice *choice_r)
 {
-	struct wish w = {c, up, key, websocket, except, now_ms};
+	struct wish w = {c, up, key, websocket, except, now_ms, 0};
 	struct pin known;
 	const struct pin *pin = NULL;
 	bool admitted, modest, found;
 
 	*choice_r = (struct choice){.backend = NULL};
+	w.stable = choice_r->stable = wish_stable(&w, choice_r);
 	if (key->found && pins_lookup(c->pins, key->hash, now_ms, &known))
 		pin = &known;
 	admitted = pin && wish_admits_pin(&w, pin);
@@ -388,7 +513,9 @@ choose_session_opened(struct chooser *c, const struct upstream *up,
     const struct choice *choice, uint64_t now_ms)
 {
 	uint64_t lock_ms = up->conf->pin.websocket_ms;
-	struct claim claim = {.key = choice->key, .follower = choice->follower};
+	struct claim claim = {.key = choice->key,
+	    .follower = choice->follower,
+	    .stable = choice->stable};
 	struct backend *b = choice->backend;
 
 	claim.held = pins_session_open(c->pins, claim.key, b, now_ms, lock_ms, false);
@@ -397,6 +524,8 @@ choose_session_opened(struct chooser *c, const struct upstream *up,
 		claim.held =
 		    pins_session_open(c->pins, claim.key, b, now_ms, lock_ms, false);
 	}
+	if (claim.held && up->conf->balance == BALANCE_HASH)
+		pins_set_stable(c->pins, claim.key, claim.stable);
 	if (claim.held && choice->has_follower)
 		claim.has_follower = pins_session_open(c->pins, claim.follower, b,
 		    now_ms, lock_ms, true);
@@ -452,14 +581,14 @@ choose_rehome(struct chooser *c, const struct upstream *up, const struct claim *
 		struct pin pin;
 
 		if (!claim->held || !pins_lookup(c->pins, claim->key, now_ms, &pin))
-			return choose_policy(c, up, from, now_ms);
+			return choose_policy(c, up, claim->stable, from, now_ms);
 		if (pin.backend != from && holds_well(pin.backend, now_ms)) {
 			if (claim->has_follower)
 				pins_move(c->pins, claim->follower, from, pin.backend,
 				    now_ms, up->conf->pin.websocket_ms);
 			return pin.backend;
 		}
-		to = choose_policy(c, up, from, now_ms);
+		to = choose_policy(c, up, claim->stable, from, now_ms);
 		if (!to) {
 			backend_put(pin.backend);
 			return NULL;
@@ -483,11 +612,37 @@ choose_rehome_undo(struct chooser *c, const struct upstream *up,
 }
 
 struct backend *
-choose_policy(struct chooser *c, const struct upstream *up,
+choose_policy(struct chooser *c, const struct upstream *up, uint64_t stable,
     const struct backend *except, uint64_t now_ms)
 {
-	struct backend *b = pick_among(c, up, BACKEND_USABLE, except, now_ms);
+	struct wish w = {c, up, NULL, true, except, now_ms, stable};
+	struct backend *b = wish_pick(&w, RANK_BACKUP);
 
+	return b ? backend_get(b) : NULL;
+}
+
+struct backend *
+choose_preview(struct chooser *c, const struct upstream *up,
+    const struct client_key *key, bool websocket, uint64_t now_ms, enum choose_by *by_r)
+{
+	struct wish w = {c, up, key, websocket, NULL, now_ms, key->stable};
+	bool known = false;
+	struct backend *b;
+	struct pin pin;
+
+	if (key->found && pins_lookup(c->pins, key->hash, now_ms, &pin)) {
+		*by_r = choose_pin_speaks_by(&pin, now_ms);
+		if (wish_admits_pin(&w, &pin) && wish_is_modest(&w, pin.backend))
+			return pin.backend;
+		backend_put(pin.backend);
+		known = true;
+	}
+	*by_r = CHOSE_HINT;
+	b = known ? NULL : wish_hint(&w);
+	if (!b) {
+		*by_r = CHOSE_POLICY;
+		b = wish_policy(&w);
+	}
 	return b ? backend_get(b) : NULL;
 }
 

@@ -11,6 +11,10 @@
  * session but goes on serving exchanges; a busy one takes neither, and a client whose
  * pin points there waits for it, where there is a queue, instead of going elsewhere.
  * Where all are failing, the policy tries them rather than none.
+ *
+ * Backups are for the policy what comes after all others, and before such trials. A
+ * client that is bound to one only by an HTTP lock goes back as soon as another can
+ * take it; one with a socket or its lock is led back by the planner.
  */
 #ifndef ROOST_ROUTE_CHOOSE_H
 #define ROOST_ROUTE_CHOOSE_H
@@ -20,6 +24,7 @@
 
 struct backend;
 struct candidate;
+struct pin;
 struct pins;
 struct upstream;
 
@@ -51,6 +56,7 @@ struct choice {
 	struct backend *backend; /* with a reference: choice_end puts it */
 	enum choose_by by;
 	struct hash128 key; /* the client's, or an issued or anonymous one's */
+	uint64_t stable;    /* its stable hash; policy hash only */
 	bool bound;         /* the pin table holds key for this exchange */
 	bool place;         /* one of max_sessions is kept for the session to come */
 	bool has_follower;  /* sessions: `follower` is the weak key that goes along */
@@ -80,6 +86,7 @@ void choice_end(struct chooser *c, const struct upstream *up, struct choice *cho
 struct claim {
 	struct hash128 key;
 	struct hash128 follower;
+	uint64_t stable; /* see struct choice */
 	bool has_follower;
 	bool held;
 };
@@ -106,9 +113,20 @@ void choose_rehome_undo(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *from, struct backend *to,
     uint64_t now_ms, uint64_t hold_ms);
 
-/* The policy alone: a usable backend other than `except`, with a reference, or NULL. */
+/* The policy alone, for a client of that stable hash: a usable backend other than
+ * `except`, with a reference, or NULL. */
 struct backend *choose_policy(struct chooser *c, const struct upstream *up,
-    const struct backend *except, uint64_t now_ms);
+    uint64_t stable, const struct backend *except, uint64_t now_ms);
+
+/* What choose would say to this key now, with a reference, or NULL: nobody; without
+ * binding or counting anything. A draw or a turn of the policy may be another next
+ * time. */
+struct backend *choose_preview(struct chooser *c, const struct upstream *up,
+    const struct client_key *key, bool websocket, uint64_t now_ms,
+    enum choose_by *by_r);
+
+/* Which of its locks speaks for a live pin. */
+enum choose_by choose_pin_speaks_by(const struct pin *pin, uint64_t now_ms);
 
 const char *choose_by_name(enum choose_by by); /* websocket_lock, session ... */
 

@@ -79,19 +79,31 @@ query_decode(struct str value, char *room)
 	return (struct str){room, n};
 }
 
-static struct hash128
-query_hash(uint64_t space, struct str value)
+/* Of the value's two hashes the one for tables differs in each process. */
+static void
+key_take(struct client_key *key, const struct config_upstream *conf, uint64_t space,
+    struct str value)
+{
+	key->hash = hash_table_key(space, value.p, value.n);
+	if (conf->balance == BALANCE_HASH)
+		key->stable = hash_stable(space, value.p, value.n);
+}
+
+static void
+key_take_query(struct client_key *key, const struct config_upstream *conf,
+    uint64_t space, struct str value)
 {
 	char room[HEAD_MAX_TARGET];
 
 	if (value.n <= sizeof(room) &&
 	    (memchr(value.p, '%', value.n) || memchr(value.p, '+', value.n)))
 		value = query_decode(value, room);
-	return hash_table_key(space + SPACE_VALUE, value.p, value.n);
+	key_take(key, conf, space + SPACE_VALUE, value);
 }
 
 static bool
-key_from_issued(struct client_key *key, uint64_t space, const struct head *head)
+key_from_issued(struct client_key *key, const struct config_upstream *conf,
+    uint64_t space, const struct head *head)
 {
 	struct str value;
 
@@ -101,14 +113,14 @@ key_from_issued(struct client_key *key, uint64_t space, const struct head *head)
 		return false;
 	}
 	key->has_hint = true;
-	key->hash =
-	    hash_table_key(space + SPACE_ISSUED, key->cookie.id.p, key->cookie.id.n);
+	key_take(key, conf, space + SPACE_ISSUED, key->cookie.id);
 	return true;
 }
 
 static bool
-key_from(struct client_key *key, const struct config_client_key *source, uint64_t space,
-    const struct head *head, const struct addr *peer)
+key_from(struct client_key *key, const struct config_upstream *conf,
+    const struct config_client_key *source, uint64_t space, const struct head *head,
+    const struct addr *peer)
 {
 	struct str value = {NULL, 0};
 	struct str name = str_of(source->name);
@@ -116,7 +128,7 @@ key_from(struct client_key *key, const struct config_client_key *source, uint64_
 	switch (source->kind) {
 	case KEY_COOKIE:
 		if (str_eq(name, STR(COOKIE_NAME)))
-			return key_from_issued(key, space, head);
+			return key_from_issued(key, conf, space, head);
 		if (!cookie_value(head, name, &value))
 			return false;
 		break;
@@ -124,7 +136,7 @@ key_from(struct client_key *key, const struct config_client_key *source, uint64_
 	case KEY_QUERY:
 		if (!query_value(head->query, name, &value))
 			return false;
-		key->hash = query_hash(space, value);
+		key_take_query(key, conf, space, value);
 		return true;
 	case KEY_ADDRESS:
 		value = addr_bytes(peer);
@@ -134,7 +146,7 @@ key_from(struct client_key *key, const struct config_client_key *source, uint64_
 	}
 	if (value.n == 0)
 		return false;
-	key->hash = hash_table_key(space, value.p, value.n);
+	key_take(key, conf, space, value);
 	return true;
 }
 
@@ -145,12 +157,97 @@ client_key_of(const struct config_upstream *conf, uint64_t space,
 	struct client_key key = {.found = false};
 
 	for (size_t i = 0; i < conf->n_client_keys && !key.found; i++)
-		key.found = key_from(&key, &conf->client_keys[i], space, head, peer);
+		key.found =
+		    key_from(&key, conf, &conf->client_keys[i], space, head, peer);
 	return key;
+}
+
+static bool
+has_source(const struct config_upstream *conf, enum client_key_kind kind, bool issued)
+{
+	for (size_t i = 0; i < conf->n_client_keys; i++) {
+		const struct config_client_key *source = &conf->client_keys[i];
+
+		if (source->kind == kind &&
+		    (kind != KEY_COOKIE ||
+			str_eq(str_of(source->name), STR(COOKIE_NAME)) == issued))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_issued_id(struct str value)
+{
+	for (size_t i = 0; i < value.n; i++)
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+			    "0123456789-_",
+			value.p[i]))
+			return false;
+	return value.n == COOKIE_ID;
+}
+
+static bool
+parse_cookie(const struct config_upstream *conf, uint64_t space, struct str value,
+    struct client_key *key)
+{
+	struct str id = value;
+
+	if (has_source(conf, KEY_COOKIE, true)) {
+		key->has_hint = cookie_parse(value, &key->cookie);
+		if (key->has_hint)
+			id = key->cookie.id;
+		if (key->has_hint || is_issued_id(value)) {
+			key_take(key, conf, space + SPACE_ISSUED, id);
+			return true;
+		}
+	}
+	key_take(key, conf, space + SPACE_VALUE, value);
+	return has_source(conf, KEY_COOKIE, false);
+}
+
+static bool
+parse_address(const struct config_upstream *conf, uint64_t space, struct str value,
+    struct client_key *key)
+{
+	struct addr addr;
+
+	if (!addr_parse_ip(value, &addr))
+		return false;
+	key->weak = true;
+	key_take(key, conf, space + SPACE_ADDRESS, addr_bytes(&addr));
+	return has_source(conf, KEY_ADDRESS, false);
+}
+
+bool
+client_key_parse(const struct config_upstream *conf, uint64_t space, struct str text,
+    struct client_key *key_r)
+{
+	const char *colon = memchr(text.p, ':', text.n);
+	struct str kind = {text.p, colon ? (size_t)(colon - text.p) : 0}, value;
+
+	*key_r = (struct client_key){.found = true};
+	if (!colon || kind.n + 1 == text.n)
+		return false;
+	value = (struct str){colon + 1, text.n - kind.n - 1};
+	if (str_eq(kind, STR("cookie")))
+		return parse_cookie(conf, space, value, key_r);
+	if (str_eq(kind, STR("address")))
+		return parse_address(conf, space, value, key_r);
+	key_take(key_r, conf, space + SPACE_VALUE, value);
+	if (str_eq(kind, STR("header")))
+		return has_source(conf, KEY_HEADER, false);
+	return str_eq(kind, STR("query")) && has_source(conf, KEY_QUERY, false);
 }
 
 struct hash128
 client_key_of_id(uint64_t space, const char id[COOKIE_ID + 1])
 {
 	return hash_table_key(space + SPACE_ISSUED, id, COOKIE_ID);
+}
+
+uint64_t
+client_key_stable_of_id(uint64_t space, const char id[COOKIE_ID + 1])
+{
+	return hash_stable(space + SPACE_ISSUED, id, COOKIE_ID);
 }

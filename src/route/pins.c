@@ -44,6 +44,7 @@ struct entry {
 	bool has_follower;
 	struct hash128 key;
 	struct hash128 follower; /* key that moves along */
+	uint64_t stable;
 	uint64_t http_until;
 };
 
@@ -293,6 +294,7 @@ pins_lookup(struct pins *pins, struct hash128 key, uint64_t now_ms, struct pin *
 		    .websocket_until_ms = e->websocket_until,
 		    .http_until_ms = e->http_until,
 		    .since_ms = e->since,
+		    .stable = e->stable,
 		};
 	shard_unlock(s);
 	return found;
@@ -416,6 +418,17 @@ pins_follow(struct pins *pins, struct hash128 key, struct hash128 follower)
 		e->follower = follower;
 		e->has_follower = true;
 	}
+	shard_unlock(s);
+}
+
+void
+pins_set_stable(struct pins *pins, struct hash128 key, uint64_t stable)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+
+	if (e)
+		e->stable = stable;
 	shard_unlock(s);
 }
 
@@ -642,4 +655,47 @@ size_t
 pins_count(const struct pins *pins)
 {
 	return atomic_load_explicit(&pins->count, memory_order_relaxed);
+}
+
+static size_t
+place_of(struct backend *const *backends, size_t n, const struct backend *b)
+{
+	size_t i = 0;
+
+	while (i < n && backends[i] != b)
+		i++;
+	return i;
+}
+
+static void
+shard_sum(const struct shard *s, struct backend *const *backends, size_t n,
+    uint32_t *sums)
+{
+	const struct entry *e;
+
+	/* whoever has sessions is in this list */
+	for (e = s->lists[HELD].head; e; e = e->next)
+		sums[place_of(backends, n, e->backend)] += e->sessions;
+}
+
+/* The one place where more than one lock is held: all of them, in their order. (No
+ * more than 64: the thread sanitizer bears no more at once.) */
+bool
+pins_counts_are_right(struct pins *pins, struct backend *const *backends, size_t n)
+{
+	uint32_t *sums = calloc(n + 1, sizeof(*sums)); /* one for all others */
+	bool right = true;
+
+	if (!sums)
+		return true;
+	for (size_t i = 0; i < SHARDS; i++)
+		pthread_mutex_lock(&pins->shards[i].lock);
+	for (size_t i = 0; i < SHARDS; i++)
+		shard_sum(&pins->shards[i], backends, n, sums);
+	for (size_t i = 0; i < n; i++)
+		right = right && atomic_load(&backends[i]->sessions) == sums[i];
+	for (size_t i = SHARDS; i-- > 0;)
+		pthread_mutex_unlock(&pins->shards[i].lock);
+	free(sums);
+	return right;
 }

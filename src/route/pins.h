@@ -35,6 +35,7 @@ struct pin {
 	uint64_t websocket_until_ms; /* 0 or past: no lock */
 	uint64_t http_until_ms;
 	uint64_t since_ms; /* bound to this backend since */
+	uint64_t stable;   /* what pins_set_stable said, or 0 */
 };
 
 /* False: no such pin (expired ones count as absent). */
@@ -71,6 +72,10 @@ bool pins_session_open(struct pins *pins, struct hash128 key, struct backend *ba
  * both point to the same backend. */
 void pins_follow(struct pins *pins, struct hash128 key, struct hash128 follower);
 
+/* Remembers the stable hash of the client behind a key, by which the policy hash finds
+ * another backend for it. */
+void pins_set_stable(struct pins *pins, struct hash128 key, uint64_t stable);
+
 /* The session ends. After a clean end of the last one the lock falls back to an HTTP
  * lock; after another end the rest of the window stays (and is an HTTP lock's at
  * least). */
@@ -98,5 +103,10 @@ size_t pins_collect(struct pins *pins, const struct backend *backend, uint64_t n
 size_t pins_sweep(struct pins *pins, uint64_t now_ms);
 
 size_t pins_count(const struct pins *pins);
+
+/* Do the backends' counts say exactly how many sessions the pins hold there? False is a
+ * bug. For debug builds: it walks through all pins under all locks. No memory: true. */
+bool pins_counts_are_right(struct pins *pins, struct backend *const *backends,
+    size_t n);
 
 #endif

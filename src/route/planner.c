@@ -10,9 +10,12 @@
  * the sum of load^2 / weight over the upstream; that sum cannot fall for ever, so a
  * set of clients that does not change is moved a finite number of times, locks or not.
  *
+ * A dry run is the same code on a copy of the watch: seats remember what would have
+ * come and gone (`shift`), and moves are written down instead of made.
+ *
  * Thread: the control thread only, except pace_delay_ms.
  */
-#include "route/planner.h"
+#include "route/planner_private.h"
 
 #include "balance/balance.h"
 #include "route/choose.h"
@@ -22,53 +25,11 @@
 #include <stdlib.h>
 
 enum {
-	TICK_MS = 100,
 	SURPLUS_EVERY_MS = 1000,
 	SURPLUS_PER_MS = 50,  /* looks get rarer by 1 ms for so many sessions */
-	STAY_MS = 1000,       /* bound shorter than that: not moved yet */
 	DEBOUNCE_AT_MOST = 4, /* times its length, however often things change */
 	BATCH = 16,
 	JITTER = 60 /* per cent of a slot: +-30 % of its middle */
-};
-
-/* What a backend looked like at the last tick. */
-struct seat {
-	struct backend *backend; /* reference held */
-	enum backend_use use;    /* a full one counts as usable */
-	uint32_t weight;
-	bool present; /* in the snapshot */
-	bool spent;   /* nothing more to take from it in this tick */
-};
-
-struct watch {
-	uint64_t upstream_id;
-	bool seen;
-	struct seat *seats;
-	size_t n_seats, cap_seats;
-	uint64_t debounce_from_ms, debounce_until_ms;
-	uint64_t surplus_at_ms; /* look for surplus then */
-	bool surplus_lasts;     /* there was more than the rate allowed */
-	struct pace pace;
-};
-
-/* Owner: the daemon. Thread: the control thread. */
-struct planner {
-	struct chooser *chooser; /* borrowed */
-	void (*on_move)(void *arg, const struct move *move);
-	void *arg;
-	struct watch *watches;
-	size_t n_watches;
-	struct candidate *candidates; /* scratch */
-	size_t cap_candidates;
-};
-
-/* One upstream in one tick. */
-struct turn {
-	struct planner *planner;
-	struct watch *watch;
-	const struct upstream *up;
-	uint64_t now_ms;
-	unsigned moves;
 };
 
 struct planner *
@@ -85,7 +46,7 @@ planner_new(struct chooser *chooser,
 	return p;
 }
 
-static void
+void
 watch_fini(struct watch *w)
 {
 	for (size_t i = 0; i < w->n_seats; i++)
@@ -100,8 +61,12 @@ planner_free(struct planner *p)
 		return;
 	for (size_t i = 0; i < p->n_watches; i++)
 		watch_fini(&p->watches[i]);
+	for (size_t i = 0; i < p->n_errands; i++)
+		errand_fini(&p->errands[i]);
 	free(p->watches);
+	free(p->errands);
 	free(p->candidates);
+	free(p->options);
 	free(p);
 }
 
@@ -124,9 +89,12 @@ pace_delay_ms(struct pace *pace, unsigned rate, uint64_t now_us)
 	return from > now_us ? (from - now_us + 999) / 1000 : 0;
 }
 
-static bool
+/* A dry run goes on until the plan is full. */
+bool
 turn_has_token(const struct turn *t)
 {
+	if (t->plan)
+		return !t->plan->more;
 	return t->up->conf->rehome.rate == 0 ||
 	       atomic_load(&t->watch->pace.next_us) <= t->now_ms * 1000;
 }
@@ -149,7 +117,15 @@ turn_delay_ms(struct turn *t)
 
 /* Watching for changes */
 
-static struct seat *
+static unsigned
+seat_load(const struct seat *seat)
+{
+	int64_t load = atomic_load(&seat->backend->sessions) + seat->shift;
+
+	return load > 0 ? (unsigned)load : 0;
+}
+
+struct seat *
 seat_find(struct watch *w, const struct backend *b, size_t likely)
 {
 	if (likely < w->n_seats && w->seats[likely].backend == b)
@@ -203,21 +179,39 @@ seat_refresh(struct seat *seat, uint64_t now_ms)
 {
 	enum backend_use use = backend_use(seat->backend, now_ms);
 	uint32_t weight = atomic_load(&seat->backend->weight);
+	bool backup = atomic_load(&seat->backend->backup);
 	bool changed;
 
 	if (!seat->present)
 		use = BACKEND_REMOVED;
 	if (backend_use_is_serving(use))
 		use = BACKEND_USABLE;
-	changed = use != seat->use || weight != seat->weight;
+	changed = use != seat->use || weight != seat->weight || backup != seat->backup;
 	seat->use = use;
 	seat->weight = weight;
+	seat->backup = backup;
+	seat->share = backend_weight_now(seat->backend, now_ms);
 	seat->spent = false;
 	return changed;
 }
 
+/* While any other backend serves, backups have no share of the load: what they hold is
+ * surplus, and nothing is moved there for balance. */
+static void
+watch_spare_backups(struct watch *w)
+{
+	bool spare = false;
+
+	for (size_t i = 0; i < w->n_seats; i++)
+		spare |= w->seats[i].use == BACKEND_USABLE && !w->seats[i].backup;
+	for (size_t i = 0; i < w->n_seats && spare; i++) {
+		if (w->seats[i].backup)
+			w->seats[i].share = 0;
+	}
+}
+
 /* True: something is not as it was at the last tick. */
-static bool
+bool
 watch_refresh(struct watch *w, const struct upstream *up, uint64_t now_ms)
 {
 	bool changed = watch_mark_present(w, up);
@@ -234,10 +228,11 @@ watch_refresh(struct watch *w, const struct upstream *up, uint64_t now_ms)
 		w->seats[kept++] = seat;
 	}
 	w->n_seats = kept;
+	watch_spare_backups(w);
 	return changed;
 }
 
-static void
+void
 watch_debounce(struct watch *w, uint64_t debounce_ms, uint64_t now_ms)
 {
 	uint64_t at_most;
@@ -263,6 +258,7 @@ static bool
 candidates_reserve(struct planner *p, size_t n)
 {
 	struct candidate *room;
+	struct seat **options;
 
 	if (n <= p->cap_candidates)
 		return true;
@@ -270,52 +266,118 @@ candidates_reserve(struct planner *p, size_t n)
 	if (!room)
 		return false;
 	p->candidates = room;
+	options = realloc(p->options, n * sizeof(*options));
+	if (!options)
+		return false;
+	p->options = options;
 	p->cap_candidates = n;
 	return true;
 }
 
-/* The usable backend with the least sessions for its weight, what was just moved
- * included; NULL: none but `from`. */
-static struct backend *
-turn_target(const struct turn *t, const struct backend *from)
+/* May a client of `from` go there? */
+bool
+turn_fits(const struct turn *t, const struct seat *seat, const struct backend *from)
+{
+	const struct backend *b = seat->backend;
+	unsigned max = atomic_load(&b->max_sessions);
+
+	return b != from && seat->present && backend_is_usable(b, t->now_ms) &&
+	       (max == 0 || seat_load(seat) < max);
+}
+
+/* Puts the candidates into p->options, backups or the others; `stay`: who stays there,
+ * may. */
+static size_t
+targets_gather(const struct turn *t, const struct backend *from, bool stay,
+    bool backups)
 {
 	struct planner *p = t->planner;
 	struct watch *w = t->watch;
-	size_t n = 0, at;
+	size_t n = 0;
 
 	if (!candidates_reserve(p, w->n_seats))
-		return NULL;
-	/* One candidate per seat: those that will not do get more load than any. */
+		return 0;
 	for (size_t i = 0; i < w->n_seats; i++) {
-		const struct backend *b = w->seats[i].backend;
-		bool fit =
-		    b != from && w->seats[i].present && backend_is_usable(b, t->now_ms);
+		struct seat *seat = &w->seats[i];
 
-		n += fit;
-		p->candidates[i] = (struct candidate){
-		    .weight = fit ? w->seats[i].weight : 0,
-		    .load = fit ? atomic_load(&b->sessions) : UINT32_MAX,
-		};
+		if (seat->backup == backups &&
+		    ((stay && seat->backend == from) || turn_fits(t, seat, from)))
+			p->options[n++] = seat;
 	}
-	if (n == 0)
-		return NULL;
-	at = balance_pick(BALANCE_LEAST_SESSIONS, p->candidates, w->n_seats,
-	    &p->chooser->random);
-	return w->seats[at].backend;
+	return n;
 }
 
-static bool
-turn_move(struct turn *t, struct hash128 key, struct backend *from, struct backend *to,
+/* A backup where nothing else will do. */
+static size_t
+turn_targets(const struct turn *t, const struct backend *from, bool stay)
+{
+	size_t n = targets_gather(t, from, stay, false);
+
+	return n ? n : targets_gather(t, from, stay, true);
+}
+
+static struct seat *
+turn_pick(const struct turn *t, size_t n, enum balance_policy policy, uint64_t stable,
+    bool stay)
+{
+	struct planner *p = t->planner;
+
+	if (n == 0)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct backend *b = p->options[i]->backend;
+
+		p->candidates[i] = (struct candidate){
+		    .weight = backend_weight_now(b, t->now_ms),
+		    .step = 1,
+		    .load = stay ? 0 : seat_load(p->options[i]),
+		    .lot = hash_stable(stable, &b->name_hash, sizeof(b->name_hash)),
+		};
+	}
+	return p->options[balance_pick(policy, p->candidates, n, &p->chooser->random)];
+}
+
+/* The usable one with the least sessions for its weight, what was just moved included;
+ * NULL: none but `from`. */
+struct seat *
+turn_target(const struct turn *t, const struct backend *from)
+{
+	return turn_pick(t, turn_targets(t, from, false), BALANCE_LEAST_SESSIONS, 0,
+	    false);
+}
+
+/* Where a client of `from` should go. The policy hash has an opinion of its own, which
+ * all nodes share. `stay`: it may stay, and goes only where it belongs, however the
+ * loads are at this moment; else a surplus would send it to any place that has room. */
+struct seat *
+turn_target_for(const struct turn *t, struct hash128 key, const struct seat *from,
+    bool stay)
+{
+	struct pin pin;
+
+	if (t->up->conf->balance != BALANCE_HASH)
+		return turn_target(t, from->backend);
+	if (!pins_lookup(t->planner->chooser->pins, key, t->now_ms, &pin))
+		return NULL;
+	backend_put(pin.backend);
+	return turn_pick(t, turn_targets(t, from->backend, stay), BALANCE_HASH,
+	    pin.stable, stay);
+}
+
+bool
+turn_move(struct turn *t, struct hash128 key, struct seat *from, struct seat *to,
     enum move_why why)
 {
 	const struct config_upstream *conf = t->up->conf;
 	struct move move = {.upstream_id = t->up->id,
 	    .key = key,
-	    .from = from,
-	    .to = to,
+	    .from = from->backend,
+	    .to = to->backend,
 	    .why = why};
 
-	if (!pins_move(t->planner->chooser->pins, key, from, to, t->now_ms,
+	if (t->plan)
+		return turn_note(t, key, from, to, why);
+	if (!pins_move(t->planner->chooser->pins, key, move.from, move.to, t->now_ms,
 		conf->pin.websocket_ms))
 		return false;
 	pace_delay_ms(&t->watch->pace, conf->rehome.rate, t->now_ms * 1000);
@@ -335,7 +397,7 @@ leaving_worst(const struct watch *w)
 
 	for (size_t i = 0; i < w->n_seats; i++) {
 		struct seat *seat = &w->seats[i];
-		uint32_t sessions = atomic_load(&seat->backend->sessions);
+		uint32_t sessions = seat_load(seat);
 
 		if (seat_is_leaving(seat) && !seat->spent && sessions > most) {
 			worst = seat;
@@ -356,17 +418,17 @@ leaving_move_batch(struct turn *t, struct seat *seat)
 	bool moved = false;
 
 	for (size_t i = 0; i < n && turn_has_token(t); i++) {
-		struct backend *to = turn_target(t, from);
+		struct seat *to = turn_target_for(t, keys[i], seat, false);
 
 		if (!to)
 			return false;
-		moved |= turn_move(t, keys[i], from, to, MOVE_LEAVING);
+		moved |= turn_move(t, keys[i], seat, to, MOVE_LEAVING);
 	}
 	seat->spent = !moved;
 	return true;
 }
 
-static void
+void
 turn_plan_leaving(struct turn *t)
 {
 	struct seat *seat;
@@ -393,11 +455,22 @@ turn_totals(const struct turn *t)
 		const struct seat *seat = &t->watch->seats[i];
 
 		if (seat->use == BACKEND_USABLE) {
-			sum.load += atomic_load(&seat->backend->sessions);
-			sum.weight += seat->weight;
+			sum.load += seat_load(seat);
+			sum.weight += seat->share;
 		}
 	}
 	return sum;
+}
+
+/* A spare backup keeps nobody, however few they are. */
+static unsigned
+seat_surplus(const struct seat *seat, const struct totals *sum)
+{
+	unsigned load = seat_load(seat);
+
+	if (seat->backup && seat->share == 0 && sum->weight)
+		return load;
+	return balance_surplus(load, seat->share, sum->load, sum->weight, sum->percent);
 }
 
 static struct seat *
@@ -412,8 +485,7 @@ surplus_worst(const struct watch *w, const struct totals *sum, unsigned *surplus
 
 		if (seat->use != BACKEND_USABLE || seat->spent)
 			continue;
-		surplus = balance_surplus(atomic_load(&seat->backend->sessions),
-		    seat->weight, sum->load, sum->weight, sum->percent);
+		surplus = seat_surplus(seat, sum);
 		if (surplus > *surplus_r) {
 			worst = seat;
 			*surplus_r = surplus;
@@ -425,12 +497,11 @@ surplus_worst(const struct watch *w, const struct totals *sum, unsigned *surplus
 /* How many a backend may still take without getting a surplus itself; at least one,
  * since small shares are less than one. */
 static unsigned
-surplus_room(const struct backend *to, const struct totals *sum)
+surplus_room(const struct seat *to, const struct totals *sum)
 {
-	uint64_t weight = atomic_load(&to->weight);
-	uint64_t limit =
-	    sum->load * weight * (100 + sum->percent) / (100 * (uint64_t)sum->weight);
-	uint64_t load = atomic_load(&to->sessions);
+	uint64_t limit = (uint64_t)sum->load * to->share * (100 + sum->percent) /
+			 (100 * (uint64_t)sum->weight);
+	uint64_t load = seat_load(to);
 
 	return limit > load + 1 ? (unsigned)(limit - load) : 1;
 }
@@ -438,12 +509,11 @@ surplus_room(const struct backend *to, const struct totals *sum)
 /* Does moving n sessions lower the sum of load^2 / weight? Times two, and multiplied
  * by both weights. */
 static bool
-surplus_improves(const struct backend *from, const struct backend *to, unsigned n)
+surplus_improves(const struct seat *from, const struct seat *to, unsigned n)
 {
-	uint64_t from_load = atomic_load(&from->sessions);
-	uint64_t to_load = atomic_load(&to->sessions);
-	uint64_t from_weight = atomic_load(&from->weight);
-	uint64_t to_weight = atomic_load(&to->weight);
+	uint64_t from_load = seat_load(from);
+	uint64_t to_load = seat_load(to);
+	uint64_t from_weight = from->share, to_weight = to->share;
 
 	return to_weight && 2 * from_load >= n &&
 	       (2 * to_load + n) * from_weight < (2 * from_load - n) * to_weight;
@@ -453,16 +523,16 @@ static bool
 surplus_move_one(struct turn *t, struct hash128 key, struct seat *seat,
     const struct totals *sum, unsigned *surplus)
 {
-	struct backend *from = seat->backend;
-	struct backend *to = turn_target(t, from);
+	struct seat *to = turn_target_for(t, key, seat, true);
 	struct pin pin;
 
-	if (!to || !pins_lookup(t->planner->chooser->pins, key, t->now_ms, &pin))
+	if (!to || to == seat ||
+	    !pins_lookup(t->planner->chooser->pins, key, t->now_ms, &pin))
 		return false;
 	backend_put(pin.backend);
 	if (pin.sessions > *surplus || pin.sessions > surplus_room(to, sum) ||
-	    !surplus_improves(from, to, pin.sessions) ||
-	    !turn_move(t, key, from, to, MOVE_SURPLUS))
+	    !surplus_improves(seat, to, pin.sessions) ||
+	    !turn_move(t, key, seat, to, MOVE_SURPLUS))
 		return false;
 	*surplus -= pin.sessions;
 	return true;
@@ -473,7 +543,7 @@ static bool
 surplus_move_batch(struct turn *t, struct seat *seat, const struct totals *sum,
     unsigned surplus)
 {
-	const struct backend *to = turn_target(t, seat->backend);
+	const struct seat *to = turn_target(t, seat->backend);
 	unsigned at_most = to ? surplus_room(to, sum) : 0;
 	struct hash128 keys[BATCH];
 	bool moved = false;
@@ -490,7 +560,7 @@ surplus_move_batch(struct turn *t, struct seat *seat, const struct totals *sum,
 	return moved;
 }
 
-static void
+void
 turn_plan_surplus(struct turn *t)
 {
 	struct watch *w = t->watch;
@@ -516,7 +586,7 @@ turn_plan_surplus(struct turn *t)
 
 /* The tick */
 
-static struct watch *
+struct watch *
 watch_find(struct planner *p, uint64_t upstream_id)
 {
 	struct watch *watches;
@@ -544,8 +614,9 @@ upstream_tick(struct planner *p, const struct upstream *up, uint64_t now_ms)
 	t.watch->seen = true;
 	if (watch_refresh(t.watch, up, now_ms))
 		watch_debounce(t.watch, up->conf->rehome.debounce_ms, now_ms);
+	turn_run_errands(&t);
 	if (up->conf->rehome.mode == REHOME_OFF || now_ms < t.watch->debounce_until_ms)
-		return 0;
+		return t.moves;
 	turn_plan_leaving(&t);
 	turn_plan_surplus(&t);
 	return t.moves;
@@ -576,5 +647,18 @@ planner_tick(struct planner *p, const struct snapshot *s, uint64_t now_ms)
 	for (size_t i = 0; i < s->n_upstreams; i++)
 		moves += upstream_tick(p, &s->upstreams[i], now_ms);
 	watches_forget_unseen(p);
+	errands_forget_unseen(p, s);
 	return moves;
+}
+
+const char *
+move_why_name(enum move_why why)
+{
+	static const char *const names[] = {
+	    [MOVE_LEAVING] = "leaving",
+	    [MOVE_SURPLUS] = "surplus",
+	    [MOVE_ASKED] = "asked",
+	};
+
+	return names[why];
 }

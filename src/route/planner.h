@@ -2,10 +2,12 @@
  *
  * planner.h - which clients should move, where to, and how fast.
  *
- * Two causes: a backend is leaving (draining, removed, down, failing): all its clients
- * move, locked or not. Or a backend holds more than its fair share x (1 + threshold):
- * the surplus moves, but only clients whose lock has run out. Counts come from the
- * live sessions. Causes are debounced; moves are paced by a token bucket and spread.
+ * Three causes: a backend is leaving (draining, removed, down, failing): all its
+ * clients move, locked or not. Or a backend holds more than its fair share x (1 +
+ * threshold): the surplus moves, but only clients whose lock has run out. Counts come
+ * from the live sessions. Or the administrator asks for it, of one client or of all of
+ * a backend, locked or not. Causes are debounced (but for the last, which is no
+ * flapping); moves are paced by a token bucket and spread.
  *
  * The planner moves the pin (route/pins.h) and says so; whoever holds the client's
  * sessions then carries them over. Thread: the control thread only.
@@ -14,15 +16,20 @@
 #define ROOST_ROUTE_PLANNER_H
 
 #include "base/hash.h"
+#include "base/object.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct backend;
 struct chooser;
 struct snapshot;
 struct planner;
+struct upstream;
 
-enum move_why { MOVE_LEAVING, MOVE_SURPLUS };
+enum move_why { MOVE_LEAVING, MOVE_SURPLUS, MOVE_ASKED };
+
+const char *move_why_name(enum move_why why); /* leaving, surplus, asked */
 
 struct move {
 	uint64_t upstream_id;
@@ -47,6 +54,64 @@ void planner_free(struct planner *p);
  * client that was moved, or whose move was undone, is left in peace for a second.
  * Returns the number of moves. */
 unsigned planner_tick(struct planner *p, const struct snapshot *s, uint64_t now_ms);
+
+/* Moves that would be made. Owner: the caller. */
+struct plan_move {
+	struct hash128 key;
+	struct backend *from, *to; /* references held */
+	enum move_why why;
+	uint32_t sessions;
+};
+
+struct plan {
+	struct plan_move *moves;
+	size_t n, max;        /* max: the caller's, how many it wants to know */
+	bool more;            /* there would be more than max */
+	uint64_t debounce_ms; /* nothing moves before */
+};
+
+/* The dry run: what would be moved now, had it neither pace nor debounce; nothing is
+ * moved or remembered. Which clients of a surplus go, and where among equals, is drawn
+ * anew when it happens; how many and from where is not. False: no memory. Give the plan
+ * to plan_fini in any case. */
+bool planner_plan(struct planner *p, const struct upstream *up, uint64_t now_ms,
+    struct plan *plan) MUST_CHECK;
+
+/* The same for planner_move_backend. */
+bool planner_plan_backend(struct planner *p, const struct upstream *up,
+    struct backend *from, struct backend *to, uint64_t now_ms,
+    struct plan *plan) MUST_CHECK;
+void plan_fini(struct plan *plan);
+
+/* Where a client of `from` would be moved: the usable backend with the least sessions
+ * for its weight, with a reference, or NULL: there is no other. */
+struct backend *planner_target(struct planner *p, const struct upstream *up,
+    const struct backend *from, uint64_t now_ms);
+
+/* Moves this client now, whatever its locks; the pace counts it, and its sessions
+ * follow when the pace has room for them (move_r->delay_ms). False: its pin does not
+ * point to `from`. */
+bool planner_move_client(struct planner *p, const struct upstream *up,
+    struct hash128 key, struct backend *from, struct backend *to, uint64_t now_ms,
+    struct move *move_r);
+
+/* From now on the ticks move the clients that hold sessions on `from` now, as the pace
+ * allows, to `to`, or where the load is least (NULL). Those who come later stay. What
+ * was asked of the same backend before is forgotten. False: too many such requests, or
+ * no memory. */
+bool planner_move_backend(struct planner *p, const struct upstream *up,
+    struct backend *from, struct backend *to, uint64_t now_ms) MUST_CHECK;
+
+/* A request of that kind that is not finished. */
+struct errand {
+	uint64_t upstream_id;
+	struct backend *from, *to; /* references held; to: or NULL */
+	uint64_t asked_ms;
+	unsigned moved; /* so far */
+};
+
+/* The i-th, or NULL. Valid until the next call of anything here. */
+const struct errand *planner_errand(const struct planner *p, size_t i);
 
 /* A token bucket: how long must the next of `rate` (0: no limit) a second wait? Holds a
  * tenth of a second's worth. For the planner, and for sessions whose backend died. Any

@@ -10,8 +10,15 @@
  */
 #include "upstream/backend.h"
 
+#include "balance/latency.h"
+#include "base/clock.h"
+#include "base/hash.h"
 #include <stdlib.h>
 #include <string.h>
+
+/* In per cent: what a backend gets of its weight when its slow start begins. Less would
+ * leave it untried for long, more would be no gentle start. */
+enum { WARM_UP_FROM = 10 };
 
 enum { FAILING_FIRST_MS = 1000, FAILING_MAX_MS = 30000, FAILING_JITTER = 30 };
 
@@ -112,9 +119,11 @@ backend_new(const char *upstream, const struct config_backend *conf)
 		backend_free(b);
 		return NULL;
 	}
+	b->name_hash = hash_stable(0, conf->name, strlen(conf->name));
 	b->id = atomic_fetch_add(&last_id, 1) + 1;
 	atomic_init(&b->refs, 1);
 	backend_configure(b, conf, NULL);
+	backend_warm_up(b, clock_now_ms());
 	if (addr_of(conf->address, &addr))
 		backend_set_addr(b, &addr);
 	return b;
@@ -138,12 +147,64 @@ backend_put(struct backend *b)
 
 void
 backend_configure(struct backend *b, const struct config_backend *conf,
-    const struct config_limits *limits)
+    const struct config_upstream *up)
 {
+	int was = atomic_exchange(&b->admin_state, conf->state);
+
 	atomic_store(&b->weight, conf->weight);
-	atomic_store(&b->admin_state, conf->state);
-	atomic_store(&b->max_sessions, limits ? limits->max_sessions : 0);
-	atomic_store(&b->max_connections, limits ? limits->max_connections : 0);
+	atomic_store(&b->backup, conf->backup);
+	atomic_store(&b->max_sessions, up ? up->limits.max_sessions : 0);
+	atomic_store(&b->max_connections, up ? up->limits.max_connections : 0);
+	atomic_store(&b->session_cost, up ? up->session_cost : 1);
+	atomic_store(&b->exchange_cost, up ? up->exchange_cost : 1);
+	atomic_store(&b->slow_start_ms, up ? up->slow_start_ms : 0);
+	if (was != BACKEND_UP && conf->state == BACKEND_UP)
+		backend_warm_up(b, clock_now_ms());
+}
+
+void
+backend_warm_up(struct backend *b, uint64_t now_ms)
+{
+	atomic_store(&b->up_since_ms, now_ms);
+	atomic_store(&b->latency, 0);
+}
+
+/* In per cent. What was left alone for a while is taken on trial afterwards, and not
+ * with all its weight. */
+static uint32_t
+warmth(const struct backend *b, uint64_t slow_start_ms, uint64_t now_ms)
+{
+	uint64_t since = atomic_load_explicit(&b->up_since_ms, memory_order_relaxed);
+	uint64_t until =
+	    atomic_load_explicit(&b->failing_until_ms, memory_order_relaxed);
+
+	if (since < until)
+		since = until;
+	if (now_ms <= since)
+		return WARM_UP_FROM;
+	if (now_ms - since >= slow_start_ms)
+		return 100;
+	return WARM_UP_FROM +
+	       (uint32_t)((100 - WARM_UP_FROM) * (now_ms - since) / slow_start_ms);
+}
+
+uint32_t
+backend_weight_now(const struct backend *b, uint64_t now_ms)
+{
+	uint32_t weight = atomic_load_explicit(&b->weight, memory_order_relaxed);
+	uint64_t slow_start_ms =
+	    atomic_load_explicit(&b->slow_start_ms, memory_order_relaxed);
+
+	return weight * (slow_start_ms ? warmth(b, slow_start_ms, now_ms) : 100);
+}
+
+void
+backend_add_latency(struct backend *b, uint64_t sample_us, uint64_t now_ms)
+{
+	uint64_t word = atomic_load_explicit(&b->latency, memory_order_relaxed);
+
+	atomic_store_explicit(&b->latency, latency_add(word, sample_us, now_ms),
+	    memory_order_relaxed);
 }
 
 static bool
@@ -159,7 +220,7 @@ is_busy(const struct backend *b)
 {
 	uint32_t max = atomic_load_explicit(&b->max_connections, memory_order_relaxed);
 
-	return max && backend_load(b) >= max;
+	return max && backend_held(b) >= max;
 }
 
 enum backend_use
@@ -268,6 +329,7 @@ backend_mark_ok(struct backend *b)
 		return;
 	uint32_t failures = atomic_exchange(&b->failures, 0);
 	atomic_store(&b->failing_until_ms, 0);
+	backend_warm_up(b, clock_now_ms());
 	if (failures)
 		log_notice(TOPIC_BACKEND,
 		    "backend %s/%s accepts connections again (after %u failures)",
@@ -286,15 +348,34 @@ backend_addr(struct backend *b, struct addr *addr_r)
 void
 backend_set_addr(struct backend *b, const struct addr *addr)
 {
+	bool resolved = addr->sa.sa_family != 0;
+
 	pthread_mutex_lock(&b->addr_lock);
 	b->addr = *addr;
-	atomic_store(&b->resolved, addr->sa.sa_family != 0);
+	if (resolved && !atomic_load(&b->resolved))
+		backend_warm_up(b, clock_now_ms());
+	atomic_store(&b->resolved, resolved);
 	pthread_mutex_unlock(&b->addr_lock);
 }
 
 uint32_t
-backend_load(const struct backend *b)
+backend_held(const struct backend *b)
 {
 	return atomic_load_explicit(&b->sessions, memory_order_relaxed) +
 	       atomic_load_explicit(&b->exchanges, memory_order_relaxed);
+}
+
+uint64_t
+backend_load(const struct backend *b)
+{
+	uint64_t sessions = atomic_load_explicit(&b->sessions, memory_order_relaxed);
+	uint64_t exchanges = atomic_load_explicit(&b->exchanges, memory_order_relaxed);
+	uint64_t opening = atomic_load_explicit(&b->opening, memory_order_relaxed);
+
+	/* a handshake is counted twice, one after the other */
+	exchanges = exchanges > opening ? exchanges - opening : 0;
+	return (sessions + opening) *
+		   atomic_load_explicit(&b->session_cost, memory_order_relaxed) +
+	       exchanges *
+		   atomic_load_explicit(&b->exchange_cost, memory_order_relaxed);
 }

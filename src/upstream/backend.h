@@ -35,12 +35,19 @@ struct backend {
 	unsigned slot;  /* small index for per-worker arrays; used again later */
 	char *upstream; /* name */
 	char *name;
-	char *address; /* as configured */
+	uint64_t name_hash; /* stable, of name */
+	char *address;      /* as configured */
 	_Atomic uint32_t weight;
 	_Atomic int admin_state; /* enum backend_admin_state */
 	atomic_bool removed;
-	_Atomic uint32_t max_sessions;    /* 0: none */
-	_Atomic uint32_t max_connections; /* 0: none */
+	_Atomic uint32_t max_sessions;                /* 0: none */
+	_Atomic uint32_t max_connections;             /* 0: none */
+	_Atomic uint32_t session_cost, exchange_cost; /* what counts in its load */
+	atomic_bool backup; /* asked only where no other will do */
+
+	_Atomic uint64_t slow_start_ms; /* 0: its weight counts at once */
+	_Atomic uint64_t up_since_ms;   /* came into service, with a cold start */
+	_Atomic uint64_t latency;       /* see balance/latency.h; policy p2c only */
 
 	_Atomic uint32_t sessions;  /* sessions whose pin points here (pins.c counts) */
 	_Atomic uint32_t exchanges; /* exchanges it works on */
@@ -69,9 +76,21 @@ struct backend *backend_new(const char *upstream, const struct config_backend *c
 struct backend *backend_get(struct backend *b); /* returns b */
 void backend_put(struct backend *b);            /* NULL is fine */
 
-/* Takes over weight, state and limits from a (new) configuration. */
+/* Takes over weight, state and limits from a (new) configuration; up NULL: what a
+ * backend has without one. */
 void backend_configure(struct backend *b, const struct config_backend *conf,
-    const struct config_limits *limits);
+    const struct config_upstream *up);
+
+/* It has come into service (again) and is to be treated gently: slow start begins,
+ * and what was known of its latency is forgotten. Whoever ends an outage calls this. */
+void backend_warm_up(struct backend *b, uint64_t now_ms);
+
+/* Its weight as it counts at this moment, in hundredths: 100 times the configured one,
+ * and from a tenth of that up to all of it during slow start. */
+uint32_t backend_weight_now(const struct backend *b, uint64_t now_ms);
+
+/* It took so long to begin its answer. */
+void backend_add_latency(struct backend *b, uint64_t sample_us, uint64_t now_ms);
 
 enum backend_use backend_use(const struct backend *b, uint64_t now_ms);
 
@@ -111,6 +130,9 @@ void backend_mark_ok(struct backend *b);
 bool backend_addr(struct backend *b, struct addr *addr_r); /* false: unresolved */
 void backend_set_addr(struct backend *b, const struct addr *addr);
 
-uint32_t backend_load(const struct backend *b); /* sessions + exchanges */
+uint32_t backend_held(const struct backend *b); /* sessions + exchanges */
+
+/* The same, each by its cost. Sessions about to be opened count as sessions. */
+uint64_t backend_load(const struct backend *b);
 
 #endif

@@ -99,7 +99,7 @@ backends_configure(struct snapshot *s)
 
 		for (size_t j = 0; j < up->n_backends; j++)
 			backend_configure(up->backends[j], &up->conf->backends[j],
-			    &up->conf->limits);
+			    up->conf);
 	}
 }
 

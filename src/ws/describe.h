@@ -9,6 +9,7 @@
 #define ROOST_WS_DESCRIBE_H
 
 #include "base/addr.h"
+#include "base/hash.h"
 #include "ws/history.h"
 #include "ws/session.h"
 
@@ -34,6 +35,10 @@ struct home_view {
 
 struct session_view {
 	const char *id, *upstream, *backend;
+	struct hash128 key;      /* the client's */
+	struct hash128 follower; /* the weaker one that goes along */
+	bool has_follower;
+	bool moving; /* to another backend, just now */
 	struct addr peer;
 	enum session_state state;
 	const char *chosen_by;

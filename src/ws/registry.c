@@ -87,12 +87,38 @@ leave_group(struct registry *r, struct session *s)
 }
 
 void
+registry_walk_start(struct registry *r, struct registry_walk *walk)
+{
+	walk->at = r->sessions;
+	LL_PREPEND(r->walks, walk);
+}
+
+struct session *
+registry_walk_next(struct registry_walk *walk)
+{
+	struct session *s = walk->at;
+
+	if (s)
+		walk->at = s->next;
+	return s;
+}
+
+void
+registry_walk_end(struct registry *r, struct registry_walk *walk)
+{
+	LL_DELETE(r->walks, walk);
+}
+
+void
 registry_remove(struct registry *r, struct session *s)
 {
 	if (!s->group)
 		return;
 	leave_group(r, s);
 	reaper_forget(r, s);
+	for (struct registry_walk *w = r->walks; w; w = w->next)
+		if (w->at == s)
+			w->at = s->next;
 	DL_DELETE(r->sessions, s);
 	r->n_sessions--;
 }

@@ -33,6 +33,7 @@ struct registry {
 	struct session *sessions; /* owned */
 	size_t n_sessions;
 	struct group *groups;     /* by client key */
+	struct registry_walk *walks; /* borrowed, those under way */
 	struct timer sweep;       /* reaper.c */
 	struct session *sweep_at; /* the next one to look at; NULL: not sweeping */
 	uint64_t sweep_ms;        /* shortest of those seen */
@@ -48,6 +49,17 @@ void registry_remove(struct registry *r, struct session *s);
 
 /* The first session of a client (next_of_key leads on), or NULL. */
 struct session *registry_find(struct registry *r, struct hash128 key);
+
+/* A walk over all sessions, newest first, which may pause between turns: sessions that
+ * end meanwhile are left out, new ones are not met. */
+struct registry_walk {
+	struct session *at; /* the next one; NULL: at the end */
+	struct registry_walk *next;
+};
+
+void registry_walk_start(struct registry *r, struct registry_walk *walk);
+struct session *registry_walk_next(struct registry_walk *walk); /* NULL: the end */
+void registry_walk_end(struct registry *r, struct registry_walk *walk);
 
 /* After a reload: sessions whose upstream is still there follow its new settings. */
 void registry_set_view(struct registry *r, struct view *view);

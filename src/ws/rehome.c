@@ -160,6 +160,7 @@ log_done(const struct rehoming *m, uint64_t now_us)
 	    s->home->name, m->to->name,
 	    s->state == SESSION_RECONNECTING ? "backend lost"
 	    : m->why == MOVE_LEAVING         ? "backend leaving"
+	    : m->why == MOVE_ASKED           ? "asked for"
 					     : "balance",
 	    (unsigned long long)pause / 1000, (unsigned long long)pause % 1000);
 }

@@ -41,8 +41,9 @@ same "roost.yaml(5)" "$tmp/keys" "$tmp/man"
 
 # one sign: defaults, which change nothing; two signs: examples
 sed 's/^\( *\)#\([a-z_0-9]*:\)/\1\2/' "$sample" >"$tmp/defaults.yaml"
-sed "s/^\\( *\\)##/\\1/; s|file: .*\.html|file: $sample|" "$tmp/defaults.yaml" \
-	>"$tmp/full.yaml"
+echo 0123456789abcdef >"$tmp/token"
+sed "s/^\\( *\\)##/\\1/; s|file: .*\.html|file: $sample|; s|\(token_file:\) .*|\1 $tmp/token|" \
+	"$tmp/defaults.yaml" >"$tmp/full.yaml"
 keys_of "$tmp/full.yaml" >"$tmp/sample"
 same "etc/roost.yaml" "$tmp/keys" "$tmp/sample"
 
@@ -50,6 +51,12 @@ same "etc/roost.yaml" "$tmp/keys" "$tmp/sample"
 grep -oE 'Fl (Fl |\\?-)[a-z][a-z-]*' "$top_builddir/man/roost.8" |
 	sed -E 's/^Fl (Fl |\\?-)/--/' | sort -u >"$tmp/flags"
 same "roost(8)" "$tmp/help" "$tmp/flags"
+
+sed -n 's/^ENDPOINT(\([A-Z]*\), "\([^"]*\)".*/\1 \2/p' \
+	"$top_srcdir/src/admin/endpoints.def" | sort >"$tmp/endpoints"
+sed -n 's/^\.It Cm \([A-Z]*\) \(\/[^ ]*\).*/\1 \2/p' "$top_builddir/man/roost.8" |
+	sort >"$tmp/documented"
+same "endpoints of roost(8)" "$tmp/endpoints" "$tmp/documented"
 
 for file in "$sample" "$tmp/full.yaml"; do
 	"$roost" -t -c "$file" || failed=1

@@ -384,7 +384,7 @@ START_TEST(where_all_are_failing_they_are_tried)
 	set_state(b1, BACKEND_DOWN);
 	ck_assert(!choose(&chooser, up, &key, false, NULL, now, &c));
 	ck_assert_ptr_null(c.backend);
-	ck_assert_ptr_null(choose_policy(&chooser, up, NULL, now));
+	ck_assert_ptr_null(choose_policy(&chooser, up, 0, NULL, now));
 }
 END_TEST
 

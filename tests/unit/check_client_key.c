@@ -201,6 +201,69 @@ START_TEST(cookies_are_looked_for_in_every_cookie_header)
 }
 END_TEST
 
+static struct client_key
+named(const char *text)
+{
+	struct client_key key;
+
+	ck_assert_msg(client_key_parse(&conf, 7, str_of(text), &key), "%s", text);
+	return key;
+}
+
+static bool
+is_no_name(const char *text)
+{
+	struct client_key key;
+
+	return !client_key_parse(&conf, 7, str_of(text), &key);
+}
+
+START_TEST(an_administrator_names_clients_by_their_sources)
+{
+	char id[COOKIE_ID + 1], value[COOKIE_VALUE + 1], text[128];
+	static const uint8_t secret[HASH_SECRET];
+
+	list_is(HEADER("X-Client"), QUERY("client"), 2);
+	ck_assert(same(named("header:a b"), key_of("/", "X-Client: a b\r\n")));
+	ck_assert(same(named("query:a b"), key_of("/?client=a%20b", "")));
+	ck_assert(same(named("header:a:b"), key_of("/", "X-Client: a:b\r\n")));
+	ck_assert(is_no_name("cookie:x") && is_no_name("address:192.0.2.1"));
+
+	list_is(COOKIE("roost"), ADDRESS, 2);
+	ck_assert(same(named("address:192.0.2.1"), key_of("/", "")));
+	ck_assert(same(named("address:::ffff:192.0.2.1"), key_of("/", "")));
+	ck_assert(named("address:192.0.2.1").weak);
+	cookie_new_id(id);
+	cookie_write(value, secret, id, 1000, "u", "b");
+	snprintf(text, sizeof(text), "Cookie: roost=%s\r\n", value);
+	{
+		struct client_key browser = key_of("/", text);
+
+		snprintf(text, sizeof(text), "cookie:%s", value);
+		ck_assert(same(named(text), browser) && named(text).has_hint);
+		snprintf(text, sizeof(text), "cookie:%s", id);
+		ck_assert(same(named(text), browser) && !named(text).has_hint);
+	}
+	ck_assert(is_no_name("cookie:x") && is_no_name("header:x"));
+
+	list_is(COOKIE("sid"), ADDRESS, 1);
+	ck_assert(same(named("cookie:x"), key_of("/", "Cookie: sid=x\r\n")));
+}
+END_TEST
+
+START_TEST(what_names_no_client)
+{
+	static const char *const others[] = {"", ":", "x", "header", "header:",
+	    "Header:x", "head:x", "address:", "address:here", "address:192.0.2.1:80",
+	    "cookie:"};
+
+	sources[2] = COOKIE("sid");
+	list_is(HEADER("X-Client"), ADDRESS, 3);
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		ck_assert_msg(is_no_name(others[i]), "%s", others[i]);
+}
+END_TEST
+
 Suite *
 suite_client_key(void)
 {
@@ -218,6 +281,8 @@ suite_client_key(void)
 	tcase_add_test(t, an_issued_id_cannot_be_claimed_by_a_header);
 	tcase_add_test(t, an_address_cannot_be_claimed_by_a_value);
 	tcase_add_test(t, cookies_are_looked_for_in_every_cookie_header);
+	tcase_add_test(t, an_administrator_names_clients_by_their_sources);
+	tcase_add_test(t, what_names_no_client);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -73,6 +73,10 @@ START_TEST(test_defaults)
 	ck_assert_ptr_null(c->pins.secret_file);
 	ck_assert_str_eq(up->name, "chat");
 	ck_assert_int_eq(up->balance, BALANCE_LEAST_SESSIONS);
+	ck_assert_uint_eq(up->session_cost, 1);
+	ck_assert_uint_eq(up->exchange_cost, 1);
+	ck_assert_uint_eq(up->slow_start_ms, 0);
+	ck_assert(!up->backends[0].backup);
 	ck_assert_uint_eq(up->n_client_keys, 2);
 	ck_assert_int_eq(up->client_keys[0].kind, KEY_COOKIE);
 	ck_assert_str_eq(up->client_keys[0].name, "roost");
@@ -189,6 +193,9 @@ static const char everything[] =
     "upstreams:\n"
     "  chat:\n"
     "    balance: round-robin\n"
+    "    session_cost: 2\n"
+    "    exchange_cost: 0\n"
+    "    slow_start: 30s\n"
     "    client_key: [cookie:sid, header:X-User, 'query:t[o]k', address]\n"
     "    pin: {websocket: 0, http: 90s}\n"
     "    rehome: {mode: transparent, threshold: 0%, rate: 1, debounce: 0ms,\n"
@@ -210,7 +217,7 @@ static const char everything[] =
     "    backends:\n"
     "      - {name: b1, address: '[::1]:1', weight: 0, state: drain}\n"
     "      - {address: 'app2.internal:65535', state: down}\n"
-    "      - {address: 'unix:/run/app.sock'}\n"
+    "      - {address: 'unix:/run/app.sock', backup: true}\n"
     "  api: {" BACKENDS "}\n";
 
 START_TEST(test_every_key_is_read)
@@ -228,6 +235,11 @@ START_TEST(test_every_key_is_read)
 	ck_assert_str_eq(c->routes[0].host, "*.Example.com");
 	ck_assert_uint_eq(c->routes[1].upstream_index, 1);
 	ck_assert_int_eq(up->balance, BALANCE_ROUND_ROBIN);
+	ck_assert_uint_eq(up->session_cost, 2);
+	ck_assert_uint_eq(up->exchange_cost, 0);
+	ck_assert_uint_eq(up->slow_start_ms, 30000);
+	ck_assert(up->backends[2].backup);
+	ck_assert(!up->backends[0].backup);
 	ck_assert_uint_eq(up->n_client_keys, 4);
 	ck_assert_int_eq(up->client_keys[1].kind, KEY_HEADER);
 	ck_assert_str_eq(up->client_keys[1].name, "X-User");
@@ -488,10 +500,9 @@ static const struct {
 	"r.yaml:4:26: upstreams.chat.rehome.close_code: bad value \"1001\", expected "
 	"1012, "
 	"1013 or 3000 to 4999 (after 1000 and 1001 clients stay away)\n"},
-    {LISTENERS "upstreams:\n  chat:\n    balance: p2c\n    " BACKENDS "\n",
-	"r.yaml:4:14: upstreams.chat.balance: bad value \"p2c\", expected "
-	"least-sessions or "
-	"round-robin\n"},
+    {LISTENERS "upstreams:\n  chat:\n    balance: random\n    " BACKENDS "\n",
+	"r.yaml:4:14: upstreams.chat.balance: bad value \"random\", expected "
+	"least-sessions, round-robin, p2c or hash\n"},
     {LISTENERS "upstreams:\n  chat:\n    client_key: [cookie:a b]\n    " BACKENDS "\n",
 	"r.yaml:4:18: upstreams.chat.client_key: bad value \"cookie:a b\", expected a "
 	"list "
@@ -608,15 +619,45 @@ START_TEST(test_route_host_is_name_or_suffix)
 }
 END_TEST
 
+#define NO_TOKEN(bind)                                                             \
+	"others than this machine could connect to \"" bind                        \
+	"\", expected admin.token_file beside it, or a loopback address, or unix:\n"
+
+START_TEST(test_admin_address)
+{
+	static const struct config_flags flag = {.admin = "10.0.0.1:9"};
+	struct config *c = good(SMALL);
+
+	ck_assert_ptr_null(c->admin.bind);
+	config_free(c);
+	c = good("admin: {bind: '[::1]:9900'}\n" SMALL);
+	ck_assert_uint_eq(addr_port(&c->admin.addr), 9900);
+	ck_assert_ptr_null(c->admin.unix_path);
+	config_free(c);
+	c = good("admin: {bind: 'unix:/run/admin.sock'}\n" SMALL);
+	ck_assert_str_eq(c->admin.unix_path, "/run/admin.sock");
+	ck_assert_int_eq(c->admin.addr.sa.sa_family, AF_UNIX);
+	config_free(c);
+	c = good("admin: {bind: '*:9900', token_file: /etc/token}\n" SMALL);
+	ck_assert_str_eq(c->admin.token_file, "/etc/token");
+	config_free(c);
+	bad("admin: {bind: '*:9900'}\n" SMALL,
+	    "r.yaml:1:15: admin.bind: " NO_TOKEN("*:9900"));
+	bad("admin: {bind: '[::ffff:10.0.0.1]:9'}\n" SMALL,
+	    "r.yaml:1:15: admin.bind: " NO_TOKEN("[::ffff:10.0.0.1]:9"));
+	bad_with(SMALL, &flag, "-A: admin.bind: " NO_TOKEN("10.0.0.1:9"));
+}
+END_TEST
+
 START_TEST(test_unknown_key_suggests_the_nearest)
 {
 	bad("wrokers: 2\n" SMALL,
 	    "r.yaml:1:1: wrokers: unknown key (did you mean workers?), expected one of "
-	    "workers, log, access_log, pins, error_pages, listeners, routes, "
+	    "workers, log, access_log, admin, pins, error_pages, listeners, routes, "
 	    "upstreams\n");
 	bad("wrokesr: 2\n" SMALL,
 	    "r.yaml:1:1: wrokesr: unknown key (did you mean workers?), expected one of "
-	    "workers, log, access_log, pins, error_pages, listeners, routes, "
+	    "workers, log, access_log, admin, pins, error_pages, listeners, routes, "
 	    "upstreams\n");
 	bad("log: {lvl: info}\n" SMALL, "r.yaml:1:7: log.lvl: unknown key (did you "
 					"mean level?), expected one of level, "
@@ -625,18 +666,19 @@ START_TEST(test_unknown_key_suggests_the_nearest)
 		      "      wieght: 2\n",
 	    "r.yaml:6:7: upstreams.a.backends[0].wieght: unknown key (did you mean "
 	    "weight?), "
-	    "expected one of name, address, weight, state\n");
+	    "expected one of name, address, weight, state, backup\n");
 }
 END_TEST
 
 START_TEST(test_key_of_another_release_is_unknown)
 {
-	bad("admin: {bind: '127.0.0.1:9900'}\n" SMALL,
-	    "r.yaml:1:1: admin: unknown key, expected one of workers, log, access_log, "
-	    "pins, error_pages, listeners, routes, upstreams\n");
+	bad("watch: {files: on}\n" SMALL,
+	    "r.yaml:1:1: watch: unknown key, expected one of workers, log, access_log, "
+	    "admin, pins, error_pages, listeners, routes, upstreams\n");
 	bad("upstreams: {a: {health: {http: /}, " BACKENDS "}}\n" LISTENERS,
 	    "r.yaml:1:17: upstreams.a.health: unknown key, expected one of balance, "
-	    "client_key, forwarded, trace_context, proxy_protocol, half_close, utf8, "
+	    "session_cost, exchange_cost, slow_start, client_key, forwarded, "
+	    "trace_context, proxy_protocol, half_close, utf8, "
 	    "retries, pin, rehome, heartbeat, timeouts, limits, client_limits, "
 	    "backends\n");
 }
@@ -827,6 +869,8 @@ START_TEST(test_diff_names_what_changed)
 	    "");
 	check_diff(SMALL, SMALL "log: {level: debug}\npins: {max: 7}\n",
 	    "log.level: info -> debug\npins.max: 1000000 -> 7\n", "");
+	check_diff(SMALL, "admin: {token_file: /t}\n" SMALL,
+	    "admin.token_file: none -> /t\n", "");
 	check_diff(SMALL, SMALL "routes: [{path: /x, upstream: chat}]\n",
 	    "routes.*/: removed\nroutes.*/x: added\n", "");
 }
@@ -839,6 +883,7 @@ START_TEST(test_diff_names_what_needs_a_restart)
 				      "log.file: stderr -> /x\n"
 				      "access_log.format: text -> json\n"
 				      "access_log.file: none -> /a\n"
+				      "admin.bind: none -> 127.0.0.1:9\n"
 				      "pins.secret_file: none -> /s\n"
 				      "listeners.127.0.0.1:8080: removed\n"
 				      "listeners.:81: added\n";
@@ -846,6 +891,7 @@ START_TEST(test_diff_names_what_needs_a_restart)
 	check_diff(SMALL,
 	    "workers: 2\nlog: {format: json, file: /x}\npins: {secret_file: /s}\n"
 	    "access_log: {format: json, file: /a}\n"
+	    "admin: {bind: '127.0.0.1:9'}\n"
 	    "listeners: [{bind: ':81'}]\nupstreams: {chat: {" BACKENDS "}}\n",
 	    changes, changes);
 }
@@ -1060,6 +1106,7 @@ suite_config(void)
 	    (int)(sizeof(bad_values) / sizeof(bad_values[0])));
 	tcase_add_test(t, test_backend_address_is_host_and_port);
 	tcase_add_test(t, test_route_host_is_name_or_suffix);
+	tcase_add_test(t, test_admin_address);
 	tcase_add_test(t, test_unknown_key_suggests_the_nearest);
 	tcase_add_test(t, test_key_of_another_release_is_unknown);
 	tcase_add_test(t, test_problems_come_all_and_in_the_order_of_the_file);

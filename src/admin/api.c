@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * api.c - the admin API: listening, who may ask what, dispatch; see api.h.
+ *
+ * A browser must never get here, since it would lend its user's access to any page:
+ * whatever carries an Origin or comes from another site is refused, and where no token
+ * protects a TCP address, so is a Host that is a name (a page can make its own name
+ * point to this machine).
+ *
+ * While a call waits for workers evhttp does not read from its connection, so the
+ * request stays as it is; should the connection go all the same, the call is told.
+ */
+#include "admin/api_private.h"
+
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "config/config.h"
+#include "loop/loop.h"
+#include "route/choose.h"
+#include "upstream/backend.h"
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/http_struct.h>
+#include <openssl/crypto.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum {
+	HEADERS_MAX = 16 << 10,
+	BODY_READ =
+	    256 << 10, /* beyond CALL_BODY evhttp still reads, so that we answer */
+	IDLE_S = 30,
+	SOCKET_MODE = 0600,
+};
+
+/* ---- answers ---- */
+
+static void
+call_free(struct call *c)
+{
+	struct admin *a = c->admin;
+
+	if (c->survey)
+		survey_cancel(c->survey);
+	if (c->prev)
+		DL_DELETE(a->waiting, c);
+	if (c->req)
+		evhttp_connection_set_closecb(evhttp_request_get_connection(c->req),
+		    NULL, NULL);
+	evhttp_clear_headers(&c->query);
+	json_decref(c->body);
+	free(c);
+}
+
+static void
+set_header(struct evhttp_request *req, const char *name, const char *value)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(req), name, value);
+}
+
+static void
+send_text(struct call *c, int status, const char *text, size_t n)
+{
+	struct evbuffer *out = evbuffer_new();
+	char length[24];
+
+	set_header(c->req, "Content-Type", "application/json");
+	set_header(c->req, "Cache-Control", "no-store");
+	set_header(c->req, "X-Content-Type-Options", "nosniff");
+	snprintf(length, sizeof(length), "%zu", n);
+	set_header(c->req, "Content-Length", length);
+	if (out && !c->is_head)
+		evbuffer_add(out, text, n);
+	evhttp_send_reply(c->req, status, NULL, out);
+	if (out)
+		evbuffer_free(out);
+}
+
+/* The request is evhttp's again after that, and may be gone. */
+static void
+call_end(struct call *c, int status, const char *text, size_t n)
+{
+	struct evhttp_request *req = c->req;
+
+	if (req) {
+		evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL,
+		    NULL);
+		send_text(c, status, text, n);
+	}
+	c->req = NULL;
+	call_free(c);
+}
+
+void
+call_reply(struct call *c, int status, json_t *json)
+{
+	static const char failed[] =
+	    "{\"error\":\"internal\",\"message\":\"out of memory\"}\n";
+	char *text =
+	    json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+	size_t n = text ? strlen(text) : 0;
+
+	json_decref(json);
+	if (text) {
+		text[n] = '\n'; /* in the place of the NUL */
+		call_end(c, status, text, n + 1);
+	} else {
+		call_end(c, 500, failed, sizeof(failed) - 1);
+	}
+	free(text);
+}
+
+static const char *
+error_name(int status)
+{
+	static const struct {
+		int status;
+		const char *name;
+	} names[] = {
+	    {400, "bad_request"},
+	    {401, "unauthorized"},
+	    {403, "forbidden"},
+	    {404, "not_found"},
+	    {405, "method_not_allowed"},
+	    {409, "conflict"},
+	    {413, "too_large"},
+	    {503, "unavailable"},
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (names[i].status == status)
+			return names[i].name;
+	return "internal";
+}
+
+void
+call_error(struct call *c, int status, const char *format, ...)
+{
+	char message[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	call_reply(c, status,
+	    json_pack("{s:s, s:o}", "error", error_name(status), "message",
+		view_text(message)));
+}
+
+/* ---- what handlers ask for ---- */
+
+const char *
+call_parameter(const struct call *c, const char *name)
+{
+	return evhttp_find_header(&c->query, name);
+}
+
+bool
+call_number(struct call *c, const char *name, unsigned standard, unsigned max,
+    unsigned *number_r)
+{
+	const char *text = call_parameter(c, name);
+	unsigned long value;
+	char *end;
+
+	*number_r = standard;
+	if (!text)
+		return true;
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || errno || value > max) {
+		call_error(c, 400, "%s: expected a number from 0 to %u", name, max);
+		return false;
+	}
+	*number_r = (unsigned)value;
+	return true;
+}
+
+static void
+on_surveyed(void *arg, struct survey_result *result)
+{
+	struct call *c = arg;
+
+	c->survey = NULL;
+	if (c->req)
+		c->resume(c, result);
+	else
+		call_free(c);
+}
+
+static void
+on_client_gone(struct evhttp_connection *connection, void *arg)
+{
+	struct call *c = arg;
+
+	c->req = NULL;
+}
+
+void
+call_survey(struct call *c, const struct survey_filter *filter,
+    void (*resume)(struct call *c, struct survey_result *result))
+{
+	c->resume = resume;
+	c->survey = survey_start(&c->admin->host, filter, on_surveyed, c);
+	if (!c->survey) {
+		call_reply(c, 500, NULL);
+		return;
+	}
+	DL_APPEND(c->admin->waiting, c);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(c->req),
+	    on_client_gone, c);
+}
+
+const struct upstream *
+call_upstream(struct call *c, const char *name)
+{
+	const struct admin_host *host = &c->admin->host;
+	const struct snapshot *s = host->snapshot(host->arg);
+
+	for (size_t i = 0; i < s->n_upstreams; i++)
+		if (strcmp(s->upstreams[i].conf->name, name) == 0)
+			return &s->upstreams[i];
+	call_error(c, 404, "there is no upstream \"%s\"", name);
+	return NULL;
+}
+
+struct backend *
+call_backend(struct call *c, const struct upstream *up, const char *name)
+{
+	for (size_t i = 0; i < up->n_backends; i++)
+		if (strcmp(up->backends[i]->name, name) == 0)
+			return up->backends[i];
+	call_error(c, 404, "upstream \"%s\" has no backend \"%s\"", up->conf->name,
+	    name);
+	return NULL;
+}
+
+/* "key:" and the 32 digits that view_key writes. */
+static bool
+key_of_digits(const char *text, struct hash128 *key_r)
+{
+	char half[17] = "";
+	char *end;
+
+	if (strlen(text) != 36 || strncmp(text, "key:", 4) != 0 ||
+	    strspn(text + 4, "0123456789abcdef") != 32)
+		return false;
+	memcpy(half, text + 4, 16);
+	key_r->hi = strtoull(half, &end, 16);
+	key_r->lo = strtoull(text + 20, &end, 16);
+	return true;
+}
+
+bool
+client_of(const struct upstream *up, const char *text, struct client_key *key_r)
+{
+	*key_r = (struct client_key){.found = true};
+	return key_of_digits(text, &key_r->hash) ||
+	       client_key_parse(up->conf, up->id, str_of(text), key_r);
+}
+
+bool
+call_client(struct call *c, const struct upstream *up, const char *text,
+    struct client_key *key_r)
+{
+	if (client_of(up, text, key_r))
+		return true;
+	call_error(c, 400,
+	    "client \"%s\": expected header:VALUE, query:VALUE, cookie:VALUE, "
+	    "address:IP (of a kind in the upstream's client_key) or key:DIGITS",
+	    text);
+	return false;
+}
+
+/* ---- dispatch ---- */
+
+static struct str
+method_of(const struct evhttp_request *req)
+{
+	switch (evhttp_request_get_command(req)) {
+	case EVHTTP_REQ_GET: return STR("GET");
+	case EVHTTP_REQ_HEAD: return STR("HEAD");
+	case EVHTTP_REQ_POST: return STR("POST");
+	case EVHTTP_REQ_PUT: return STR("PUT");
+	case EVHTTP_REQ_DELETE: return STR("DELETE");
+	case EVHTTP_REQ_PATCH: return STR("PATCH");
+	default: return STR("");
+	}
+}
+
+static const char *
+header_of(const struct call *c, const char *name)
+{
+	return evhttp_find_header(evhttp_request_get_input_headers(c->req), name);
+}
+
+/* A name in Host can be made to point here by whoever owns the name. */
+static bool
+host_is_safe(const struct call *c)
+{
+	const struct admin *a = c->admin;
+	const char *host = evhttp_request_get_host(c->req);
+	struct addr ignored;
+
+	return a->token.n || a->addr.sa.sa_family == AF_UNIX || !host ||
+	       strcasecmp(host, "localhost") == 0 ||
+	       addr_parse_ip(str_of(host), &ignored);
+}
+
+/* False: answered. */
+static bool
+call_is_from_no_browser(struct call *c)
+{
+	const char *site = header_of(c, "Sec-Fetch-Site");
+
+	if (header_of(c, "Origin") || (site && strcmp(site, "none") != 0))
+		call_error(c, 403, "not for pages in browsers");
+	else if (!host_is_safe(c))
+		call_error(c, 403, "Host: expected an address or localhost");
+	else
+		return true;
+	return false;
+}
+
+static bool
+call_may(struct call *c)
+{
+	if (c->endpoint->access == ACCESS_OPEN ||
+	    token_matches(&c->admin->token, header_of(c, "Authorization")))
+		return true;
+	set_header(c->req, "WWW-Authenticate", "Bearer");
+	call_error(c, 401, "expected Authorization: Bearer and the token");
+	return false;
+}
+
+static bool
+call_find(struct call *c, const struct evhttp_uri *uri)
+{
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	struct endpoint_match match;
+
+	switch (endpoint_find(method_of(c->req), str_of(path), &match)) {
+	case ENDPOINT_FOUND: break;
+	case ENDPOINT_NO_PATH:
+		call_error(c, 404, "nothing is here; GET /v1 lists what is");
+		return false;
+	case ENDPOINT_NO_METHOD:
+		set_header(c->req, "Allow", match.allow);
+		call_error(c, 405, "expected %s", match.allow);
+		return false;
+	}
+	c->endpoint = match.endpoint;
+	for (size_t i = 0; i < match.n_args; i++)
+		if (!endpoint_decode(match.args[i], c->args[i], CALL_ARG)) {
+			call_error(c, 400, "malformed path");
+			return false;
+		}
+	return true;
+}
+
+static bool
+call_read_query(struct call *c, const struct evhttp_uri *uri)
+{
+	const char *query = evhttp_uri_get_query(uri);
+	const struct evkeyval *p;
+
+	if (query && *query && evhttp_parse_query_str(query, &c->query)) {
+		call_error(c, 400, "malformed query");
+		return false;
+	}
+	TAILQ_FOREACH(p, &c->query, next)
+	if (!endpoint_has_parameter(c->endpoint, str_of(p->key))) {
+		call_error(c, 400, "unknown parameter \"%s\", expected %s", p->key,
+		    c->endpoint->parameters[0] ? c->endpoint->parameters : "none");
+		return false;
+	}
+	return true;
+}
+
+static bool
+call_read_body(struct call *c)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(c->req);
+	size_t n = evbuffer_get_length(in);
+	json_error_t error;
+
+	if (n > CALL_BODY) {
+		call_error(c, 413, "expected a body of at most %d bytes", CALL_BODY);
+		return false;
+	}
+	if (strcmp(c->endpoint->method, "POST") != 0)
+		return true;
+	c->body = json_loadb((const char *)evbuffer_pullup(in, -1), n,
+	    JSON_REJECT_DUPLICATES, &error);
+	if (json_is_object(c->body))
+		return true;
+	call_error(c, 400, "expected a JSON object as body%s%s", c->body ? "" : ": ",
+	    c->body ? "" : error.text);
+	return false;
+}
+
+static void
+on_request(struct evhttp_request *req, void *arg)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+	struct call *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		evhttp_send_error(req, HTTP_INTERNAL, NULL);
+		return;
+	}
+	c->admin = arg;
+	c->req = req;
+	c->is_head = evhttp_request_get_command(req) == EVHTTP_REQ_HEAD;
+	TAILQ_INIT(&c->query);
+	if (call_is_from_no_browser(c) && call_find(c, uri) && call_may(c) &&
+	    call_read_query(c, uri) && call_read_body(c))
+		c->endpoint->handle(c);
+}
+
+/* ---- life ---- */
+
+bool
+admin_check(const struct config_admin *conf, struct strbuf *error_r)
+{
+	struct token token;
+	bool ok = !conf->bind || !conf->token_file ||
+		  token_read(conf->token_file, &token, error_r);
+
+	return ok;
+}
+
+static int
+bind_socket(struct admin *a, const struct config_admin *conf)
+{
+	int fd;
+
+	a->addr = conf->addr;
+	if (conf->unix_path)
+		return listener_bind_unix(conf->unix_path, SOCKET_MODE, &a->file);
+	if (addr_port(&a->addr) && !listener_is_free(&a->addr))
+		return -1;
+	fd = listener_bind(&a->addr);
+	if (fd >= 0 && !listener_addr(fd, &a->addr)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Takes over fd. */
+static bool
+serve(struct admin *a, int fd)
+{
+	a->http = evhttp_new(a->host.loop->base);
+	if (a->http)
+		a->socket = evhttp_accept_socket_with_handle(a->http, fd);
+	if (!a->socket) {
+		close(fd);
+		return false;
+	}
+	evhttp_set_gencb(a->http, on_request, a);
+	evhttp_set_max_headers_size(a->http, HEADERS_MAX);
+	evhttp_set_max_body_size(a->http, BODY_READ);
+	evhttp_set_timeout(a->http, IDLE_S);
+	/* all that it knows: the table answers for those that a path does not take */
+	evhttp_set_allowed_methods(a->http, 0xffff);
+	return true;
+}
+
+static bool
+open_all(struct admin *a, const struct config_admin *conf)
+{
+	struct strbuf error = STRBUF_INIT;
+	bool ok = !conf->token_file || token_read(conf->token_file, &a->token, &error);
+	int fd = ok ? bind_socket(a, conf) : -1;
+
+	if (!ok)
+		log_error(TOPIC_DAEMON, "%s", strbuf_cstr(&error));
+	else if (fd < 0)
+		log_error(TOPIC_LISTENER, "cannot listen on %s (%s)", conf->bind,
+		    strerror(errno));
+	else if (!serve(a, fd))
+		log_error(TOPIC_DAEMON, "out of memory (admin API)");
+	strbuf_fini(&error);
+	return a->socket != NULL;
+}
+
+struct admin *
+admin_open(const struct admin_host *host, const struct config_admin *conf)
+{
+	struct admin *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->host = *host;
+	a->started_ms = clock_now_ms();
+	if (open_all(a, conf))
+		return a;
+	admin_free(a);
+	return NULL;
+}
+
+void
+admin_address(const struct admin *a, struct strbuf *out)
+{
+	char text[ADDR_TEXT];
+
+	if (a->addr.sa.sa_family == AF_UNIX)
+		strbuf_printf(out, "unix:%s", a->file.path);
+	else
+		strbuf_puts(out, addr_print(&a->addr, true, text));
+}
+
+void
+admin_reload(struct admin *a, const struct config_admin *conf)
+{
+	struct strbuf error = STRBUF_INIT;
+
+	if (conf->token_file && !token_read(conf->token_file, &a->token, &error))
+		log_error(TOPIC_CONFIG, "%s; the old token stays", strbuf_cstr(&error));
+	strbuf_fini(&error);
+}
+
+void
+admin_stop(struct admin *a)
+{
+	if (a->socket)
+		evhttp_del_accept_socket(a->http, a->socket);
+	a->socket = NULL;
+	listener_remove_file(&a->file);
+}
+
+void
+admin_free(struct admin *a)
+{
+	struct call *c, *next;
+
+	if (!a)
+		return;
+	for (c = a->waiting; c; c = next) {
+		next = c->next;
+		call_free(c);
+	}
+	if (a->http) {
+		admin_stop(a);
+		evhttp_free(a->http);
+	}
+	listener_remove_file(&a->file);
+	OPENSSL_cleanse(&a->token, sizeof(a->token));
+	free(a);
+}

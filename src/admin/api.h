@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * api.h - the admin API: a small HTTP server beside the traffic.
+ *
+ * It runs on the control thread, which carries no connection of a client, so nothing
+ * asked here can hold traffic up; what workers know they are asked for by message.
+ * evhttp does for this what it cannot do in front: small requests of people who may be
+ * trusted with the whole daemon.
+ *
+ * Owner and thread: the control thread.
+ */
+#ifndef ROOST_ADMIN_API_H
+#define ROOST_ADMIN_API_H
+
+#include "loop/counters.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct admin;
+struct chooser;
+struct config_admin;
+struct loop;
+struct pins;
+struct planner;
+struct registry;
+struct snapshot;
+struct strbuf;
+
+/* What the daemon lends. All borrowed, and outliving the API. */
+struct admin_host {
+	struct loop *loop;
+	struct pins *pins;
+	struct planner *planner;
+	struct chooser *chooser;                 /* the control thread's */
+	struct snapshot *(*snapshot)(void *arg); /* the newest, borrowed */
+	size_t (*n_workers)(void *arg);
+	/* as worker_visit, by number */
+	bool (*visit)(void *arg, size_t worker,
+	    bool (*visit)(void *arg, struct registry *registry), void *visit_arg);
+	uint64_t (*counter)(void *arg, enum counter which); /* of all workers */
+	bool (*is_stopping)(void *arg);
+	void *arg;
+};
+
+/* Is there what the configuration names? False: error_r says what is wrong. Any thread.
+ */
+bool admin_check(const struct config_admin *conf, struct strbuf *error_r);
+
+/* Binds as conf says, which has a `bind`; answers as soon as the loop runs. NULL: could
+ * not be bound, or no memory (logged). */
+struct admin *admin_open(const struct admin_host *host,
+    const struct config_admin *conf);
+
+/* Where it listens, as a line for people and scripts: "127.0.0.1:9900", "unix:/path".
+ */
+void admin_address(const struct admin *a, struct strbuf *out);
+
+/* After a reload: reads the token anew. If that fails the old one stays (logged). */
+void admin_reload(struct admin *a, const struct config_admin *conf);
+
+/* Accepts nobody any more: another roost may come to the address. Idempotent. */
+void admin_stop(struct admin *a);
+
+/* Drops what is asked and not answered. Before the loop goes. NULL is fine. */
+void admin_free(struct admin *a);
+
+#endif
