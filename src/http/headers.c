@@ -107,7 +107,7 @@ scheme_of(const struct forwarding *f)
 }
 
 /* A line of roost's own: a route may drop it, or set another in its place. */
-static bool
+static inline bool
 begin_own(struct strbuf *out, const struct forwarding *f, struct str name)
 {
 	if (f->edits && edits_drop(f->edits, name))
@@ -117,7 +117,7 @@ begin_own(struct strbuf *out, const struct forwarding *f, struct str name)
 	return true;
 }
 
-static void
+static inline void
 write_own(struct strbuf *out, const struct forwarding *f, struct str name,
     struct str value)
 {

@@ -162,6 +162,35 @@ header_candidate(size_t n, char first)
 	}
 }
 
+/* Eight letters of a name, in lower case. A dash stays one, and no other byte of a
+ * token becomes a dash or a letter. */
+static inline uint64_t
+eight_lower(const char *p)
+{
+	uint64_t bytes;
+
+	memcpy(&bytes, p, sizeof(bytes));
+	return bytes | UINT64_C(0x2020202020202020);
+}
+
+/* Is the token `name` this known one, of the same length? */
+static inline bool
+is_known_name(struct str name, const char *known)
+{
+	size_t i = 0;
+
+	if (name.n >= 8) {
+		for (; i + 8 <= name.n; i += 8)
+			if (eight_lower(name.p + i) != eight_lower(known + i))
+				return false;
+		return eight_lower(name.p + name.n - 8) ==
+		       eight_lower(known + name.n - 8);
+	}
+	while (i < name.n && (name.p[i] | 0x20) == known[i])
+		i++;
+	return i == name.n;
+}
+
 enum header_id
 header_id_of(struct str name)
 {
@@ -173,7 +202,7 @@ header_id_of(struct str name)
 	first = (char)(name.p[0] | 0x20);
 	id = header_candidate(name.n, first);
 	if (id == HEADER_OTHER || first != header_names[id].p[0] ||
-	    !str_ieq(name, header_names[id]))
+	    name.n != header_names[id].n || !is_known_name(name, header_names[id].p))
 		return HEADER_OTHER;
 	return id;
 }

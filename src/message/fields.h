@@ -70,7 +70,7 @@ struct header_facts {
 	uint64_t length;
 };
 
-/* Which known header is this name? */
+/* Which known header is this name, a token? */
 enum header_id header_id_of(struct str name);
 
 /* Parses the header lines at p up to and with the empty line into headers[0..*n_r);
