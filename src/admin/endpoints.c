@@ -99,15 +99,6 @@ endpoint_has_parameter(const struct endpoint *e, struct str name)
 	return false;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool
 endpoint_decode(struct str text, char *buf, size_t size)
 {
@@ -117,8 +108,8 @@ endpoint_decode(struct str text, char *buf, size_t size)
 		char c = text.p[i];
 
 		if (c == '%') {
-			int high = i + 2 < text.n ? hex_digit(text.p[i + 1]) : -1;
-			int low = high >= 0 ? hex_digit(text.p[i + 2]) : -1;
+			int high = i + 2 < text.n ? hex_value(text.p[i + 1]) : -1;
+			int low = high >= 0 ? hex_value(text.p[i + 2]) : -1;
 
 			if (low < 0)
 				return false;

@@ -50,6 +50,16 @@ str_trim(struct str s)
 	return s;
 }
 
+/* Of a hexadecimal digit in either case; -1: it is none. */
+static inline int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* Cuts the next element off a comma-separated list (RFC 9110, 5.6.1), trimmed;
  * empty elements are skipped. False when the list is used up. */
 static inline bool

@@ -48,15 +48,6 @@ query_value(struct str query, struct str name, struct str *value_r)
 	return false;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Without the percent-encoding, so that it equals the same value in a header. */
 static struct str
 query_decode(struct str value, char *room)

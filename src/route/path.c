@@ -26,15 +26,6 @@ path_is_odd(struct str path)
 	return false;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static size_t
 path_decode(struct str path, char *out)
 {
@@ -44,8 +35,8 @@ path_decode(struct str path, char *out)
 		int high = -1, low = -1;
 
 		if (path.p[i] == '%' && path.n - i > 2) {
-			high = hex_digit(path.p[i + 1]);
-			low = hex_digit(path.p[i + 2]);
+			high = hex_value(path.p[i + 1]);
+			low = hex_value(path.p[i + 2]);
 		}
 		if (high >= 0 && low >= 0) {
 			out[n++] = (char)(high * 16 + low);
