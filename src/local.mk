@@ -61,6 +61,7 @@ libroost_a_SOURCES += \
 
 # sockets, before any HTTP
 libroost_a_SOURCES += \
+	src/net/dial.c src/net/dial.h \
 	src/net/listener.c src/net/listener.h \
 	src/net/proxy_protocol.c src/net/proxy_protocol.h \
 	src/net/queue.c src/net/queue.h \
@@ -89,8 +90,12 @@ libroost_a_SOURCES += \
 # the backends behind us
 libroost_a_SOURCES += \
 	src/upstream/backend.c src/upstream/backend.h \
+	src/upstream/check.c src/upstream/check.h \
 	src/upstream/conn.c src/upstream/conn.h \
+	src/upstream/dns.c src/upstream/dns.h \
+	src/upstream/outlier.c src/upstream/outlier.h \
 	src/upstream/pool.c src/upstream/pool.h \
+	src/upstream/probe.c src/upstream/probe.h \
 	src/upstream/resolver.c src/upstream/resolver.h \
 	src/upstream/upstream.c src/upstream/upstream.h \
 	src/upstream/view.c src/upstream/view.h

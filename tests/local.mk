@@ -32,7 +32,9 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_frame.c \
 	tests/unit/check_handshake.c \
 	tests/unit/check_head.c \
+	tests/unit/check_health.c \
 	tests/unit/check_heartbeat.c \
+	tests/unit/check_names.c \
 	tests/unit/check_pins.c \
 	tests/unit/check_planner.c \
 	tests/unit/check_policies.c \

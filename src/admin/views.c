@@ -42,8 +42,8 @@ view_text(const char *text)
 }
 
 /* What clock_now_ms lacks to the time of day. The two are read one after the other and
- * tick coarsely; so that the same moment is the same number each time, the difference is
- * taken anew only when somebody has set the clock. */
+ * tick coarsely; so that the same moment is the same number each time, the difference
+ * is taken anew only when somebody has set the clock. */
 static int64_t
 wall_offset(void)
 {
@@ -97,6 +97,9 @@ static const struct use uses[] = {
     [BACKEND_USABLE] = {"usable", NULL},
     [BACKEND_FULL] = {"full", "max_sessions is reached: exchanges only"},
     [BACKEND_BUSY] = {"busy", "max_connections is reached"},
+    [BACKEND_EJECTED] = {"ejected",
+	"bad answers or ends: takes nothing new for a while"},
+    [BACKEND_UNHEALTHY] = {"unhealthy", "its health checks fail"},
     [BACKEND_FAILING] = {"failing", "connections to it failed: left alone for a while"},
     [BACKEND_UNRESOLVED] = {"unresolved", "its name has no address yet"},
     [BACKEND_DRAINING] = {"draining", "set to drain: keeps what it has"},

@@ -204,6 +204,39 @@ check_backends(struct loader *l, struct config_upstream *up)
 	loader_check_doubles(l, what, items, n);
 }
 
+/* One kind of check, or none. */
+static void
+check_health(struct loader *l, struct config_upstream *up, const char *name)
+{
+	const struct config_health *h = &up->health;
+	bool http = h->http || loader_is_given(l, &h->http);
+	bool websocket = h->websocket || loader_is_given(l, &h->websocket);
+	char path[SHOWN + 32];
+
+	snprintf(path, sizeof(path), "upstreams.%s.health", name);
+	if (http + websocket + h->tcp > 1)
+		loader_complain(l, (struct origin){.place = up->place},
+		    "%s: more than one kind of check, expected only one of http, tcp "
+		    "and websocket",
+		    path);
+	else if (!http == !h->http && !websocket == !h->websocket)
+		loader_check_belongs(l, SECTION_HEALTH, h, path);
+}
+
+static void
+check_outliers(struct loader *l, struct config_upstream *up, const char *name)
+{
+	const struct config_outliers *o = &up->outliers;
+	bool short_end = loader_is_given(l, &o->max_eject_ms);
+
+	if (o->max_eject_ms < o->eject_ms)
+		loader_complain(l,
+		    loader_origin(l, short_end ? &o->max_eject_ms : &o->eject_ms),
+		    "upstreams.%s.outliers.max_eject: shorter than eject, expected at "
+		    "least as long",
+		    name);
+}
+
 static void
 check_upstream(struct loader *l, struct config_upstream *up)
 {
@@ -219,6 +252,8 @@ check_upstream(struct loader *l, struct config_upstream *up)
 		loader_complain(l, at,
 		    "upstreams.%s: no backends, expected at least one", shown);
 	check_backends(l, up);
+	check_health(l, up, shown);
+	check_outliers(l, up, shown);
 }
 
 void

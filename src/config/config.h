@@ -34,13 +34,18 @@ struct config_pins {
 	char *secret_file; /* secret_file: none (random secret) */
 };
 
+struct config_resolver {
+	char **servers; /* servers: []; host:port of name servers, else the system's */
+	size_t n_servers;
+};
+
 struct config_access_log {
 	enum log_format format; /* format: text, the "combined" lines; or json */
 	char *file;             /* file: none, which is off */
 };
 
 struct config_admin {
-	char *bind;      /* bind: none, which is off; host:port or unix:/path */
+	char *bind;            /* bind: none, which is off; host:port or unix:/path */
 	struct addr addr;      /* family AF_UNIX: unix_path says where */
 	const char *unix_path; /* within bind, or NULL */
 	char *token_file; /* token_file: none; needed where others than this machine may
@@ -217,6 +222,35 @@ struct config_heartbeat {
 	uint64_t sweep_ms;    /* sweep: 30s, how often to look for what timers missed */
 };
 
+/* What backends are asked from time to time; one of http, tcp and websocket, or none,
+ * which is off. */
+struct config_health {
+	char *http;      /* http: a path to GET */
+	bool tcp;        /* tcp: false; or true, which only connects */
+	char *websocket; /* websocket: a path where a WebSocket is opened and closed */
+	uint64_t interval_ms; /* interval: 5s, +-10 % */
+	uint64_t timeout_ms;  /* timeout: 2s, for the whole check */
+	unsigned rise;        /* rise: 2 good checks in a row */
+	unsigned fall;        /* fall: 3 bad checks in a row */
+	char *status;         /* status: 200-399, of http; statuses and ranges */
+	char *body;           /* body: none; text in the first 64 KiB, of http */
+	struct config_header *headers; /* headers: {}; of http and websocket */
+	size_t n_headers;
+	char *host; /* host: the backend's address; of http and websocket */
+};
+
+/* Which backends are left alone for a while, because of what traffic met there. */
+struct config_outliers {
+	unsigned connect_errors; /* connect_errors: 1 in a row; 0: none count */
+	unsigned errors;         /* errors: 0, answers 500, 502, 503, 504 in a row */
+	unsigned closes;         /* closes: 0, sessions it ended abnormally, in a row */
+	uint64_t latency_ms;     /* latency: 0, until the first byte of an answer */
+	unsigned slow;           /* slow: 5 answers later than that in a row */
+	uint64_t eject_ms;       /* eject: 1s, doubling, +-30 % */
+	uint64_t max_eject_ms;   /* max_eject: 30s */
+	unsigned max_ejected_percent; /* max_ejected: 50% of the backends */
+};
+
 enum forwarded_style { FORWARDED_X, FORWARDED_STANDARD, FORWARDED_BOTH, FORWARDED_OFF };
 enum trace_context { TRACE_PASS, TRACE_CREATE };
 enum proxy_protocol_out { PROXY_OUT_OFF, PROXY_OUT_V1, PROXY_OUT_V2 };
@@ -227,7 +261,7 @@ enum backend_admin_state { BACKEND_UP, BACKEND_DRAIN, BACKEND_DOWN };
 
 struct config_backend {
 	char *name;      /* name: its address */
-	char *address;   /* address: host:port or unix:/path, as written */
+	char *address;   /* address: host:port, srv:name or unix:/path, as written */
 	unsigned weight; /* weight: 1, 0-1000; 0 takes nothing new */
 	enum backend_admin_state state; /* state: up */
 	bool backup; /* backup: false; used only where no other backend will do */
@@ -248,6 +282,8 @@ struct config_upstream {
 	struct config_limits limits;
 	struct config_client_limits client_limits;
 	struct config_heartbeat heartbeat;
+	struct config_health health;
+	struct config_outliers outliers;
 	enum forwarded_style forwarded;         /* forwarded: x-forwarded */
 	enum trace_context trace_context;       /* trace_context: pass; or create, where
 						   the client brings none */
@@ -269,6 +305,7 @@ struct config {
 	struct config_access_log access_log;
 	struct config_admin admin;
 	struct config_pins pins;
+	struct config_resolver resolver;
 	struct config_error_page *error_pages;
 	size_t n_error_pages;
 	struct config_listener *listeners; /* at least one */

@@ -146,6 +146,12 @@ form_is_name(struct str s)
 }
 
 static bool
+has_prefix(struct str s, struct str prefix)
+{
+	return s.n > prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+}
+
+static bool
 is_label(struct str s)
 {
 	return s.n <= LABEL_MAX && consists_of(s, "-_") && s.p[0] != '-' &&
@@ -217,6 +223,71 @@ form_is_path(struct str s)
 	       consists_of(s, "/-._~!$&'()*+,;=:@%");
 }
 
+bool
+form_is_target(struct str s)
+{
+	return s.n <= TEXT_MAX && s.n > 0 && s.p[0] == '/' &&
+	       consists_of(s, "/-._~!$&'()*+,;=:@%?");
+}
+
+/* Takes a status off the front. */
+static bool
+cut_status(struct str *s, unsigned *status_r)
+{
+	*status_r = 0;
+	if (s->n < 3 || !is_number((struct str){s->p, 3}))
+		return false;
+	for (unsigned i = 0; i < 3; i++)
+		*status_r = *status_r * 10 + (unsigned)(s->p[i] - '0');
+	s->p += 3;
+	s->n -= 3;
+	return *status_r >= 100 && *status_r <= 599;
+}
+
+/* Takes "200" or "200-299" and what separates it from the next off the front. */
+static bool
+cut_statuses(struct str *s, unsigned *from_r, unsigned *to_r)
+{
+	if (!cut_status(s, from_r))
+		return false;
+	*to_r = *from_r;
+	if (s->n && s->p[0] == '-') {
+		s->p++, s->n--;
+		if (!cut_status(s, to_r) || *to_r < *from_r)
+			return false;
+	}
+	if (s->n == 0)
+		return true;
+	if (s->p[0] != ',' || s->n == 1)
+		return false;
+	s->p++, s->n--;
+	return true;
+}
+
+bool
+form_is_status_set(struct str s)
+{
+	unsigned from, to;
+
+	if (s.n == 0 || s.n > TEXT_MAX)
+		return false;
+	while (s.n)
+		if (!cut_statuses(&s, &from, &to))
+			return false;
+	return true;
+}
+
+bool
+form_status_set_has(struct str set, unsigned status)
+{
+	unsigned from, to;
+
+	while (set.n && cut_statuses(&set, &from, &to))
+		if (status >= from && status <= to)
+			return true;
+	return false;
+}
+
 /* No equals sign, which -U takes for the beginning of a weight, and nothing that a
  * log line or a label would have to quote. */
 static bool
@@ -245,10 +316,21 @@ form_is_backend_address(struct str s)
 
 	if (is_unix_address(s))
 		return true;
+	if (has_prefix(s, STR("srv:")))
+		return is_hostname((struct str){s.p + 4, s.n - 4});
 	if (!addr_split(s, &host, &port) || port == 0 || host.n == 0 ||
 	    host.p[0] == '*')
 		return false;
 	return addr_parse(s, &addr) || is_hostname(host);
+}
+
+bool
+form_is_name_server(struct str s)
+{
+	struct addr addr;
+
+	return addr_parse(s, &addr) && addr.sa.sa_family == AF_INET &&
+	       addr_port(&addr) != 0 && s.p[0] != '*' && s.p[0] != ':';
 }
 
 bool
@@ -257,9 +339,8 @@ form_is_backend_name(struct str s)
 	return (s.n <= HOST_MAX + 8 && consists_of(s, "-_.:[]")) || is_unix_address(s);
 }
 
-/* The host of an origin, and its port where it has one. */
-static bool
-is_origin_host(struct str s)
+bool
+form_is_authority(struct str s)
 {
 	struct str host;
 	struct addr addr;
@@ -280,7 +361,7 @@ form_is_origin(struct str s)
 		return true;
 	return n && s.n > n + 3 && s.n <= TEXT_MAX && memcmp(colon, "://", 3) == 0 &&
 	       consists_of((struct str){s.p, n}, "+-.") &&
-	       is_origin_host((struct str){colon + 3, s.n - n - 3});
+	       form_is_authority((struct str){colon + 3, s.n - n - 3});
 }
 
 bool
@@ -288,12 +369,6 @@ form_is_close_code(struct str s)
 {
 	return str_eq(s, STR("1012")) || str_eq(s, STR("1013")) ||
 	       (s.n == 4 && (s.p[0] == '3' || s.p[0] == '4') && is_number(s));
-}
-
-static bool
-has_prefix(struct str s, struct str prefix)
-{
-	return s.n > prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
 }
 
 bool

@@ -51,10 +51,26 @@ bool form_is_host(struct str s);
 /* Begins with '/' and has nothing a request path cannot have. */
 bool form_is_path(struct str s);
 
+/* The same, and perhaps a query. */
+bool form_is_target(struct str s);
+
+/* What may stand in a Host header: a host, perhaps with a port. */
+bool form_is_authority(struct str s);
+
+/* Statuses and ranges of them: "200-299,404". */
+bool form_is_status_set(struct str s);
+
+/* Is it in such a set? */
+bool form_status_set_has(struct str set, unsigned status);
+
+/* A numeric IPv4 address and a port that is not 0. */
+bool form_is_name_server(struct str s);
+
 /* Numeric, or "*", and a port; 0 is any port. Or unix:/path. */
 bool form_is_listener_address(struct str s);
 
-/* A hostname or numeric address, and a port that is not 0. Or unix:/path. */
+/* A hostname or numeric address, and a port that is not 0. Or unix:/path, or srv: and a
+ * name. */
 bool form_is_backend_address(struct str s);
 
 /* A code on which WebSocket clients come back: 1012, 1013, or the application's own. */

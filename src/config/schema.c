@@ -41,6 +41,8 @@ const struct schema_section schema_sections[SECTION_COUNT] = {
 	    INSIDE(config, access_log, config_access_log)},
 	[SECTION_ADMIN] = {SECTION_TOP, "admin", INSIDE(config, admin, config_admin)},
 	[SECTION_PINS] = {SECTION_TOP, "pins", INSIDE(config, pins, config_pins)},
+	[SECTION_RESOLVER] = {SECTION_TOP, "resolver",
+	    INSIDE(config, resolver, config_resolver)},
 	[SECTION_ERROR_PAGE] = {SECTION_TOP, "error_pages", SHAPE_LIST,
 	    ARRAY(config, error_pages, n_error_pages), ELEMENT(config_error_page),
 	    .id = {"status"}, .reloadable = true},
@@ -76,6 +78,10 @@ const struct schema_section schema_sections[SECTION_COUNT] = {
 	    INSIDE(config_upstream, limits, config_limits)},
 	[SECTION_CLIENT_LIMITS] = {SECTION_UPSTREAM, "client_limits",
 	    INSIDE(config_upstream, client_limits, config_client_limits)},
+	[SECTION_HEALTH] = {SECTION_UPSTREAM, "health",
+	    INSIDE(config_upstream, health, config_health)},
+	[SECTION_OUTLIERS] = {SECTION_UPSTREAM, "outliers",
+	    INSIDE(config_upstream, outliers, config_outliers)},
 	[SECTION_BACKEND] = {SECTION_UPSTREAM, "backends", SHAPE_LIST,
 	    ARRAY(config_upstream, backends, n_backends), ELEMENT(config_backend),
 	    .id = {"name"}, .reloadable = true},
@@ -168,10 +174,29 @@ is_passed_on(const void *route)
 	return ((const struct config_route *)route)->upstream != NULL;
 }
 
+static bool
+asks_http(const void *health)
+{
+	return ((const struct config_health *)health)->http != NULL;
+}
+
+static bool
+asks_by_head(const void *health)
+{
+	return asks_http(health) ||
+	       ((const struct config_health *)health)->websocket != NULL;
+}
+
+static bool
+asks_at_all(const void *health)
+{
+	return asks_by_head(health) || ((const struct config_health *)health)->tcp;
+}
+
 /* what messages say is allowed, where several rows say the same */
 #define EXPECTED_UNIX \
 	"unix: and an absolute path (at most 107 letters, digits and /-_.~+@%:,)"
-#define EXPECTED_LISTENER_ADDRESS                                            \
+#define EXPECTED_LISTENER_ADDRESS                                                   \
 	"a numeric address and port such as 127.0.0.1:8080, [::1]:8080 or *:8080, " \
 	"or " EXPECTED_UNIX
 #define TEMPLATE_NAMES                                                   \
@@ -228,6 +253,13 @@ const struct schema_row schema_rows[] = {
 	{SECTION_PINS, "secret_file", VALUE_STRING, FIELD(config_pins, secret_file),
 	    .good = form_is_text, .expected = "a file name",
 	    .help = "secret of the issued cookies, the same on all nodes; else random"},
+
+	{SECTION_RESOLVER, "servers", VALUE_STRINGS, FIELD(config_resolver, servers),
+	    .count = offsetof(struct config_resolver, n_servers),
+	    .standard = "[]", .max = 3, .good = form_is_name_server,
+	    .reloadable = true,
+	    .expected = "at most 3 numeric IPv4 addresses with a port",
+	    .help = "name servers for the names of backends; none: the system's"},
 
 	{SECTION_ERROR_PAGE, "status", VALUE_UNSIGNED, FIELD(config_error_page, status),
 	    .required = true, .min = 400, .max = 599, .reloadable = true,
@@ -556,13 +588,91 @@ const struct schema_row schema_rows[] = {
 	    .names = excesses, .reloadable = true,
 	    .help = "which session goes where there is one too many"},
 
+	{SECTION_HEALTH, "http", VALUE_STRING, FIELD(config_health, http),
+	    .good = form_is_target, .reloadable = true,
+	    .expected = "a path that begins with /",
+	    .help = "asks for this path; a good status means healthy"},
+	{SECTION_HEALTH, "tcp", VALUE_BOOL, FIELD(config_health, tcp),
+	    .standard = "false", .reloadable = true,
+	    .help = "only connects; whoever accepts is healthy"},
+	{SECTION_HEALTH, "websocket", VALUE_STRING, FIELD(config_health, websocket),
+	    .good = form_is_target, .reloadable = true,
+	    .expected = "a path that begins with /",
+	    .help = "opens a WebSocket on this path and closes it"},
+	{SECTION_HEALTH, "interval", VALUE_DURATION, FIELD(config_health, interval_ms),
+	    .standard = "5s", .min = 10, .max = 24 * HOUR, .reloadable = true,
+	    .applies = asks_at_all, .belongs = "beside http, tcp or websocket",
+	    .help = "from one check of a backend to the next, give or take 10 per cent"},
+	{SECTION_HEALTH, "timeout", VALUE_DURATION, FIELD(config_health, timeout_ms),
+	    .standard = "2s", .min = 1, .max = HOUR, .reloadable = true,
+	    .applies = asks_at_all, .belongs = "beside http, tcp or websocket",
+	    .help = "for the whole of a check"},
+	{SECTION_HEALTH, "rise", VALUE_UNSIGNED, FIELD(config_health, rise),
+	    .standard = "2", .min = 1, .max = 1000, .reloadable = true,
+	    .applies = asks_at_all, .belongs = "beside http, tcp or websocket",
+	    .unit = "checks", .help = "good ones in a row that make a backend healthy"},
+	{SECTION_HEALTH, "fall", VALUE_UNSIGNED, FIELD(config_health, fall),
+	    .standard = "3", .min = 1, .max = 1000, .reloadable = true,
+	    .applies = asks_at_all, .belongs = "beside http, tcp or websocket",
+	    .unit = "checks", .help = "bad ones in a row that make it unhealthy"},
+	{SECTION_HEALTH, "status", VALUE_STRING, FIELD(config_health, status),
+	    .standard = "200-399", .good = form_is_status_set, .reloadable = true,
+	    .applies = asks_http, .belongs = "beside http",
+	    .expected = "statuses and ranges such as 200-299,404",
+	    .help = "which answers are good"},
+	{SECTION_HEALTH, "body", VALUE_STRING, FIELD(config_health, body),
+	    .good = form_is_text, .reloadable = true,
+	    .applies = asks_http, .belongs = "beside http", .expected = "text",
+	    .help = "what must be in the first 64 KiB of the answer"},
+	{SECTION_HEALTH, "headers", VALUE_HEADERS, FIELD(config_health, headers),
+	    .count = offsetof(struct config_health, n_headers),
+	    .standard = "{}", .max = MAX_MAP, .good = form_is_text,
+	    .good_name = form_is_editable_header, .reloadable = true,
+	    .applies = asks_by_head, .belongs = "beside http or websocket",
+	    .expected = "text", .expected_name = EXPECTED_HEADER,
+	    .help = "sent along with a check"},
+	{SECTION_HEALTH, "host", VALUE_STRING, FIELD(config_health, host),
+	    .good = form_is_authority, .reloadable = true,
+	    .applies = asks_by_head, .belongs = "beside http or websocket",
+	    .expected = "HOST or HOST:PORT",
+	    .help = "the Host of a check; without: the backend's address"},
+
+	{SECTION_OUTLIERS, "connect_errors", VALUE_UNSIGNED,
+	    FIELD(config_outliers, connect_errors), .standard = "1", .max = MILLION,
+	    .reloadable = true, .unit = "errors",
+	    .help = "failed connections in a row; 0: none count"},
+	{SECTION_OUTLIERS, "errors", VALUE_UNSIGNED, FIELD(config_outliers, errors),
+	    .standard = "0", .max = MILLION, .reloadable = true, .unit = "answers",
+	    .help = "500, 502, 503, 504 or no answer, in a row; 0: none count"},
+	{SECTION_OUTLIERS, "closes", VALUE_UNSIGNED, FIELD(config_outliers, closes),
+	    .standard = "0", .max = MILLION, .reloadable = true, .unit = "sessions",
+	    .help = "sessions ended by 1011 or without a Close, in a row; 0: none count"},
+	{SECTION_OUTLIERS, "latency", VALUE_DURATION,
+	    FIELD(config_outliers, latency_ms), .standard = "0", .max = HOUR,
+	    .reloadable = true,
+	    .help = "answers that begin later than that are slow; 0: none is"},
+	{SECTION_OUTLIERS, "slow", VALUE_UNSIGNED, FIELD(config_outliers, slow),
+	    .standard = "5", .min = 1, .max = MILLION, .reloadable = true,
+	    .unit = "answers", .help = "slow ones in a row that count"},
+	{SECTION_OUTLIERS, "eject", VALUE_DURATION, FIELD(config_outliers, eject_ms),
+	    .standard = "1s", .min = 1, .max = 24 * HOUR, .reloadable = true,
+	    .help = "how long such a backend is left alone at first; doubles"},
+	{SECTION_OUTLIERS, "max_eject", VALUE_DURATION,
+	    FIELD(config_outliers, max_eject_ms), .standard = "30s", .min = 1,
+	    .max = 24 * HOUR, .reloadable = true,
+	    .help = "how long at most"},
+	{SECTION_OUTLIERS, "max_ejected", VALUE_PERCENT,
+	    FIELD(config_outliers, max_ejected_percent), .standard = "50%", .max = 100,
+	    .reloadable = true,
+	    .help = "how many backends at once, but for those that refuse connections"},
+
 	{SECTION_BACKEND, "name", VALUE_STRING, FIELD(config_backend, name),
 	    .good = form_is_backend_name, .reloadable = true,
 	    .expected = "letters, digits and -_.:[]",
 	    .help = "what logs call it; without: its address"},
 	{SECTION_BACKEND, "address", VALUE_STRING, FIELD(config_backend, address),
 	    .required = true, .good = form_is_backend_address, .reloadable = true,
-	    .expected = "HOST:PORT, or " EXPECTED_UNIX,
+	    .expected = "HOST:PORT, srv:NAME, or " EXPECTED_UNIX,
 	    .help = "numeric, or a name that is resolved in the background, or a "
 		    "unix socket"},
 	{SECTION_BACKEND, "weight", VALUE_UNSIGNED, FIELD(config_backend, weight),

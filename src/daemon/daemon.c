@@ -2,8 +2,9 @@
  *
  * daemon.c - the control thread: starts workers, reloads, plans moves, stops.
  *
- * It owns the pin table, the newest snapshot, the planner and the resolver, and touches
- * no connection. Workers hear from it by messages only.
+ * It owns the pin table, the newest snapshot, the planner, the prober and the resolver,
+ * and touches no connection but those of health checks. Workers hear from it by
+ * messages only.
  */
 #include "daemon/daemon.h"
 
@@ -21,6 +22,8 @@
 #include "route/planner.h"
 #include "route/quota.h"
 #include "route/router.h"
+#include "upstream/outlier.h"
+#include "upstream/probe.h"
 #include "upstream/resolver.h"
 #include "upstream/upstream.h"
 #include <assert.h>
@@ -50,6 +53,8 @@ struct control {
 	struct planner *planner;
 	struct pace pace;
 	struct resolver *resolver;
+	struct prober *prober;
+	struct panics panics;
 	struct sockets *sockets;
 	struct admin *admin; /* NULL: none */
 	struct worker **workers;
@@ -93,6 +98,7 @@ on_plan(struct timer *t)
 	struct control *c = container_of(t, struct control, plan_timer);
 
 	planner_tick(c->planner, c->snapshot, clock_now_ms());
+	panics_look(&c->panics, c->snapshot, clock_now_ms());
 	loop_timer(c->loop, t, PLAN_MS);
 }
 
@@ -157,19 +163,30 @@ log_changes(const struct config *old, const struct config *new)
 	strbuf_fini(&restart);
 }
 
-static void
-take_over(struct control *c, struct snapshot *s)
+/* Everybody gets the new snapshot; returns the old one, whose reference is the caller's
+ * now. */
+static struct snapshot *
+set_snapshot(struct control *c, struct snapshot *s)
 {
 	struct snapshot *old = c->snapshot;
 
-	/* what leaves the configuration now must have been seen in it */
+	/* what leaves it now must have been seen in it */
 	planner_tick(c->planner, old, clock_now_ms());
 	c->snapshot = s;
+	prober_watch(c->prober, s);
+	for (size_t i = 0; i < c->n_workers; i++)
+		worker_set_snapshot(c->workers[i], s);
+	return old;
+}
+
+static void
+take_over(struct control *c, struct snapshot *s)
+{
+	struct snapshot *old = set_snapshot(c, s);
+
 	log_threshold = s->config->log.level;
 	pins_set_max(c->pins, s->config->pins.max);
 	resolver_watch(c->resolver, s);
-	for (size_t i = 0; i < c->n_workers; i++)
-		worker_set_snapshot(c->workers[i], s);
 	if (c->admin)
 		admin_reload(c->admin, &s->config->admin);
 	log_changes(old->config, s->config);
@@ -192,6 +209,52 @@ reload(struct control *c)
 		    config ? "out of memory" : "bad configuration");
 	}
 	strbuf_fini(&errors);
+}
+
+/* ---- names ---- */
+
+struct found_message {
+	struct message message; /* first */
+	struct found found;
+	struct place places[DNS_MAX];
+	char address[]; /* as in found */
+};
+
+static void
+take_found(struct message *message, void *to)
+{
+	struct found_message *m = (struct found_message *)(void *)message;
+	struct control *c = to;
+	struct snapshot *s = NULL;
+	bool changed = false;
+
+	if (c && !c->stopping)
+		s = snapshot_found(c->snapshot, &m->found, &changed);
+	if (s)
+		snapshot_put(set_snapshot(c, s));
+	else if (changed)
+		log_error(TOPIC_DAEMON, "out of memory (addresses of %s)", m->address);
+	free(m);
+}
+
+/* On the resolver's thread. */
+static void
+on_found(void *arg, const struct found *found)
+{
+	struct control *c = arg;
+	size_t len = strlen(found->address) + 1;
+	struct found_message *m = malloc(sizeof *m + len);
+
+	if (!m) {
+		log_error(TOPIC_DAEMON, "out of memory (addresses of %s)",
+		    found->address);
+		return;
+	}
+	m->message.deliver = take_found;
+	memcpy(m->places, found->places, found->n * sizeof *m->places);
+	memcpy(m->address, found->address, len);
+	m->found = (struct found){m->address, m->places, found->n};
+	loop_post(c->loop, &m->message);
 }
 
 /* ---- signals ---- */
@@ -419,10 +482,11 @@ set_up(struct control *c, struct config *config)
 	c->loop = loop_new(c);
 	chooser_init(&c->chooser, c->pins, c->secret, seed);
 	c->planner = planner_new(&c->chooser, on_move, c);
+	c->prober = c->loop ? prober_new(c->loop) : NULL;
 	timer_init(&c->plan_timer, on_plan);
 	timer_init(&c->sweep_timer, on_sweep);
 	if (!c->pins || !c->quota || !c->snapshot || !c->loop || !c->planner ||
-	    !catch_signals(c)) {
+	    !c->prober || !catch_signals(c)) {
 		log_error(TOPIC_DAEMON, "cannot start (out of memory or descriptors)");
 		return false;
 	}
@@ -494,10 +558,11 @@ start(struct control *c)
 
 	if (!claim_resources(c, n_workers))
 		return false;
-	c->resolver = resolver_start();
+	c->resolver = resolver_start(on_found, c);
 	if (!c->resolver || !start_workers(c, n_workers))
 		return false;
 	resolver_watch(c->resolver, c->snapshot);
+	prober_watch(c->prober, c->snapshot);
 	announce(c, &admin);
 	log_notice(TOPIC_DAEMON,
 	    "roost " PACKAGE_VERSION " ready (%zu workers, %lu descriptors)", n_workers,
@@ -556,6 +621,8 @@ tear_down(struct control *c)
 	if (c->planner)
 		planner_free(c->planner);
 	chooser_fini(&c->chooser);
+	prober_free(c->prober);
+	panics_fini(&c->panics);
 	if (c->loop)
 		loop_free(c->loop);
 	if (c->snapshot)

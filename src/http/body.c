@@ -9,12 +9,13 @@
 #include "http/exchange_private.h"
 
 #include "http/pieces.h"
+#include "upstream/outlier.h"
 
 static void
 request_sent(struct exchange *x)
 {
 	x->request_state = REQUEST_SENT;
-	if (x->up->conf->balance == BALANCE_P2C)
+	if (x->up->conf->balance == BALANCE_P2C || outlier_is_timed(x->up))
 		x->times.sent = clock_now_us();
 	if (x->response_state == RESPONSE_HEAD)
 		exchange_await(x, x->up->conf->timeouts.first_byte_ms);

@@ -170,6 +170,8 @@ exchange_fail(struct exchange *x, enum reason why)
 
 	count_add(&x->front->loop->counters, COUNT_FAILED, 1);
 	log_failure(x, why);
+	if (x->chosen)
+		outlier_failed(x->up, x->choice.backend, why, &x->front->loop->random);
 	/* a request without a body has nothing left to read, wherever it failed */
 	if (x->request_body == BODY_NONE)
 		x->request_state = REQUEST_SENT;

@@ -11,6 +11,7 @@
 #include "http/pieces.h"
 #include "route/router.h"
 #include "upstream/backend.h"
+#include "upstream/outlier.h"
 
 /* Sends pieces, the response head in front if it still waits. False: the client is gone
  * and the exchange over. */
@@ -275,6 +276,9 @@ take_head(struct exchange *x, const char *p, size_t n)
 	/* a backend that fails quickly is not to be preferred for it */
 	if (r.status == 101 || (r.status >= 200 && r.status < 500))
 		exchange_add_latency(x);
+	if (r.status >= 200 || r.status == 101)
+		outlier_answered(x->up, x->choice.backend, r.status, x->times.sent,
+		    &x->front->loop->random);
 	if (r.status == 101)
 		exchange_upgrade(x, &r, (struct str){p + used, n - used});
 	else if (r.status < 200)

@@ -42,6 +42,8 @@ enum rank {
 	RANK_FULL, /* takes exchanges */
 	RANK_BACKUP,
 	RANK_BACKUP_FULL,
+	RANK_AILING, /* would accept, and perhaps serve badly */
+	RANK_BACKUP_AILING,
 	RANK_FAILING,
 	RANK_BACKUP_FAILING,
 	RANK_NONE
@@ -121,6 +123,8 @@ rank_of(const struct backend *b, bool websocket, uint64_t now_ms)
 		if (websocket)
 			return RANK_NONE;
 		return is_backup(b) ? RANK_BACKUP_FULL : RANK_FULL;
+	case BACKEND_EJECTED:
+	case BACKEND_UNHEALTHY: return is_backup(b) ? RANK_BACKUP_AILING : RANK_AILING;
 	case BACKEND_FAILING: return is_backup(b) ? RANK_BACKUP_FAILING : RANK_FAILING;
 	default: return RANK_NONE;
 	}
@@ -271,12 +275,15 @@ pin_is_held(const struct pin *pin, uint64_t now_ms)
 static bool
 wish_admits_pin(const struct wish *w, const struct pin *pin)
 {
+	enum backend_use use;
+
 	if (wish_admits(w, pin->backend))
 		return pin_is_held(pin, w->now_ms) || !wish_can_leave(w, pin->backend);
 	if (pin->backend == w->except || (w->websocket && w->key->issue))
 		return false;
+	use = backend_use(pin->backend, w->now_ms);
 	return (pin->sessions || pin->followers) &&
-	       backend_use(pin->backend, w->now_ms) == BACKEND_DRAINING;
+	       (use == BACKEND_DRAINING || use == BACKEND_EJECTED);
 }
 
 static uint64_t

@@ -10,7 +10,9 @@
  * could not move them, HTTP and socket must not disagree. A full backend takes no new
  * session but goes on serving exchanges; a busy one takes neither, and a client whose
  * pin points there waits for it, where there is a queue, instead of going elsewhere.
- * Where all are failing, the policy tries them rather than none.
+ * Where all are ailing (failing, ejected, unhealthy), the policy tries them rather than
+ * none. An ejected backend takes nobody new, but stays right for a client whose
+ * sessions it holds.
  *
  * Backups are for the policy what comes after all others, and before such trials. A
  * client that is bound to one only by an HTTP lock goes back as soon as another can

@@ -251,7 +251,7 @@ watch_debounce(struct watch *w, uint64_t debounce_ms, uint64_t now_ms)
 static bool
 seat_is_leaving(const struct seat *seat)
 {
-	return seat->use != BACKEND_USABLE && seat->use != BACKEND_UNRESOLVED;
+	return backend_use_is_leaving(seat->use);
 }
 
 static bool

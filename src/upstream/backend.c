@@ -20,8 +20,6 @@
  * leave it untried for long, more would be no gentle start. */
 enum { WARM_UP_FROM = 10 };
 
-enum { FAILING_FIRST_MS = 1000, FAILING_MAX_MS = 30000, FAILING_JITTER = 30 };
-
 static struct {
 	pthread_mutex_t lock;
 	uint64_t *words; /* bit set: slot in use */
@@ -122,11 +120,30 @@ backend_new(const char *upstream, const struct config_backend *conf)
 	b->name_hash = hash_stable(0, conf->name, strlen(conf->name));
 	b->id = atomic_fetch_add(&last_id, 1) + 1;
 	atomic_init(&b->refs, 1);
+	outlier_init(&b->outlier);
 	backend_configure(b, conf, NULL);
 	backend_warm_up(b, clock_now_ms());
 	if (addr_of(conf->address, &addr))
 		backend_set_addr(b, &addr);
 	return b;
+}
+
+bool
+backend_is_of(const struct backend *b, const struct config_backend *conf)
+{
+	size_t n = strlen(conf->name);
+
+	return strncmp(b->name, conf->name, n) == 0 &&
+	       (b->name[n] == '\0' || b->name[n] == '#') &&
+	       strcmp(b->address, conf->address) == 0;
+}
+
+bool
+backend_address_is_name(const char *address)
+{
+	struct addr ignored;
+
+	return !addr_of(address, &ignored);
 }
 
 struct backend *
@@ -178,6 +195,10 @@ warmth(const struct backend *b, uint64_t slow_start_ms, uint64_t now_ms)
 	uint64_t until =
 	    atomic_load_explicit(&b->failing_until_ms, memory_order_relaxed);
 
+	if (since < until)
+		since = until;
+	until =
+	    atomic_load_explicit(&b->outlier.ejected_until_ms, memory_order_relaxed);
 	if (since < until)
 		since = until;
 	if (now_ms <= since)
@@ -234,8 +255,12 @@ backend_use(const struct backend *b, uint64_t now_ms)
 		return BACKEND_OUT;
 	if (admin == BACKEND_DRAIN)
 		return BACKEND_DRAINING;
+	if (atomic_load_explicit(&b->unhealthy, memory_order_relaxed))
+		return BACKEND_UNHEALTHY;
 	if (atomic_load_explicit(&b->failing_until_ms, memory_order_relaxed) > now_ms)
 		return BACKEND_FAILING;
+	if (outlier_is_ejected(&b->outlier, now_ms))
+		return BACKEND_EJECTED;
 	if (!atomic_load_explicit(&b->resolved, memory_order_relaxed))
 		return BACKEND_UNRESOLVED;
 	if (is_busy(b))
@@ -282,39 +307,21 @@ backend_place_end(struct backend *b)
 	atomic_fetch_sub(&b->opening, 1);
 }
 
-bool
-backend_is_leaving(const struct backend *b, uint64_t now_ms)
-{
-	switch (backend_use(b, now_ms)) {
-	case BACKEND_DRAINING:
-	case BACKEND_OUT:
-	case BACKEND_REMOVED:
-	case BACKEND_FAILING: return true;
-	default: return false;
-	}
-}
-
-static uint64_t
-failing_ms(uint32_t failures, uint64_t jitter)
-{
-	uint64_t ms = FAILING_MAX_MS;
-
-	if (failures < 6)
-		ms = (uint64_t)FAILING_FIRST_MS << (failures - 1);
-	if (ms > FAILING_MAX_MS)
-		ms = FAILING_MAX_MS;
-	return ms * (100 - FAILING_JITTER + jitter % (2 * FAILING_JITTER + 1)) / 100;
-}
-
 void
 backend_mark_failed(struct backend *b, uint64_t now_ms, uint64_t jitter)
 {
+	const struct outlier *o = &b->outlier;
 	uint64_t until = atomic_load(&b->failing_until_ms);
+	uint32_t enough = atomic_load(&o->connect_errors);
 	uint32_t failures = atomic_load(&b->failures) + 1;
-	uint64_t ms = failing_ms(failures, jitter);
+	uint64_t ms;
 
-	if (until > now_ms ||
-	    !atomic_compare_exchange_strong(&b->failing_until_ms, &until, now_ms + ms))
+	if (until > now_ms || enough == 0 ||
+	    atomic_fetch_add(&b->refused, 1) + 1 < enough)
+		return;
+	ms = outlier_eject_ms(atomic_load(&o->eject_ms), atomic_load(&o->max_eject_ms),
+	    failures, jitter);
+	if (!atomic_compare_exchange_strong(&b->failing_until_ms, &until, now_ms + ms))
 		return;
 	atomic_store(&b->failures, failures);
 	log_warn(TOPIC_BACKEND,
@@ -325,15 +332,17 @@ backend_mark_failed(struct backend *b, uint64_t now_ms, uint64_t jitter)
 void
 backend_mark_ok(struct backend *b)
 {
-	if (atomic_load_explicit(&b->failures, memory_order_relaxed) == 0)
+	if (atomic_load_explicit(&b->refused, memory_order_relaxed) == 0)
 		return;
+	atomic_store(&b->refused, 0);
 	uint32_t failures = atomic_exchange(&b->failures, 0);
 	atomic_store(&b->failing_until_ms, 0);
+	if (!failures)
+		return;
 	backend_warm_up(b, clock_now_ms());
-	if (failures)
-		log_notice(TOPIC_BACKEND,
-		    "backend %s/%s accepts connections again (after %u failures)",
-		    b->upstream, b->name, (unsigned)failures);
+	log_notice(TOPIC_BACKEND,
+	    "backend %s/%s accepts connections again (after %u failures)", b->upstream,
+	    b->name, (unsigned)failures);
 }
 
 bool

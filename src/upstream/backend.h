@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/causes.h"
 #include "config/config.h"
+#include "upstream/outlier.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,7 +22,9 @@ enum backend_use {
 	BACKEND_USABLE,
 	BACKEND_FULL,       /* max_sessions reached: exchanges only */
 	BACKEND_BUSY,       /* max_connections reached */
+	BACKEND_EJECTED,    /* answered badly lately: keeps what it has for a while */
 	BACKEND_FAILING,    /* refused connections lately, left alone for a while */
+	BACKEND_UNHEALTHY,  /* so its health checks say */
 	BACKEND_UNRESOLVED, /* its name has no address yet */
 	BACKEND_DRAINING,   /* keeps what it has, takes nothing new */
 	BACKEND_OUT,        /* set down by the administrator */
@@ -53,7 +56,11 @@ struct backend {
 	_Atomic uint32_t exchanges; /* exchanges it works on */
 	_Atomic uint32_t opening;   /* of these, handshakes that hold a place */
 
-	_Atomic uint32_t failures;         /* consecutive */
+	struct outlier outlier; /* passive health, see outlier.h */
+	atomic_bool unhealthy;  /* active health, see probe.h */
+
+	_Atomic uint32_t refused;          /* connections in a row */
+	_Atomic uint32_t failures;         /* times in a row that it was left alone */
 	_Atomic uint64_t failing_until_ms; /* 0: not failing */
 
 	/* its sessions that ended: by cause, by what each side saw (code_slot) */
@@ -65,13 +72,20 @@ struct backend {
 	struct addr addr;          /* family 0: not resolved yet; AF_UNIX: `address`
 				      has the path */
 
-	bool complained; /* resolver.c only: it was said that there is no address */
-	atomic_bool resolved; /* addr has a family */
+	atomic_bool resolved;      /* addr has a family */
+	uint32_t announced_weight; /* upstream.c only: by a SRV record; 0: none */
 };
 
 /* A new record with one reference, or NULL (no memory). A numeric address or a
  * unix socket is resolved at once. */
 struct backend *backend_new(const char *upstream, const struct config_backend *conf);
+
+/* Is this the record of that row of a configuration? Of a name with several addresses
+ * there is one for each: b, b#2, b#3 ... */
+bool backend_is_of(const struct backend *b, const struct config_backend *conf);
+
+/* Does the address have to be looked up? */
+bool backend_address_is_name(const char *address);
 
 struct backend *backend_get(struct backend *b); /* returns b */
 void backend_put(struct backend *b);            /* NULL is fine */
@@ -107,6 +121,23 @@ backend_use_is_serving(enum backend_use use)
 	return use == BACKEND_USABLE || use == BACKEND_FULL || use == BACKEND_BUSY;
 }
 
+/* Is it in service, but believed to be ill? Where all are, they are tried. */
+static inline bool
+backend_use_is_ailing(enum backend_use use)
+{
+	return use == BACKEND_EJECTED || use == BACKEND_FAILING ||
+	       use == BACKEND_UNHEALTHY;
+}
+
+/* Should sessions leave one that is in this state? */
+static inline bool
+backend_use_is_leaving(enum backend_use use)
+{
+	return use == BACKEND_DRAINING || use == BACKEND_OUT ||
+	       use == BACKEND_REMOVED || use == BACKEND_FAILING ||
+	       use == BACKEND_UNHEALTHY;
+}
+
 /* Counts an exchange; false: max_connections is reached, nothing was counted. */
 bool backend_exchange_begin(struct backend *b);
 void backend_exchange_end(struct backend *b);
@@ -116,12 +147,16 @@ void backend_exchange_end(struct backend *b);
 bool backend_place_take(struct backend *b);
 void backend_place_end(struct backend *b);
 
-/* Should its sessions leave? DRAINING, OUT, REMOVED and FAILING. */
-bool backend_is_leaving(const struct backend *b, uint64_t now_ms);
+static inline bool
+backend_is_leaving(const struct backend *b, uint64_t now_ms)
+{
+	return backend_use_is_leaving(backend_use(b, now_ms));
+}
 
-/* A connection to it failed: it is left alone for 1 s, doubling to 30 s with each
- * failure in a row, +-30 %. Logs when that begins. Failures while it is left alone
- * anyway belong to the same outage and count once. jitter: any random number. */
+/* A connection to it failed: after as many in a row as its upstream's outliers say
+ * (one) it is left alone for 1 s, doubling to 30 s with each failure in a row, +-30 %.
+ * Logs when that begins. Failures while it is left alone anyway belong to the same
+ * outage and count once. jitter: any random number. */
 void backend_mark_failed(struct backend *b, uint64_t now_ms, uint64_t jitter);
 
 /* A connection was accepted: forgets the failures, logs when it had been failing. */

@@ -8,14 +8,13 @@
  */
 #include "upstream/conn.h"
 
+#include "net/dial.h"
 #include "net/proxy_protocol.h"
-#include "net/socket.h"
 #include "upstream/backend.h"
 #include "upstream/pool.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { ASK_AGAIN_MS = 20 };
@@ -132,35 +131,6 @@ on_connect(struct io *io, unsigned what)
 	c->ops->on_connected(c);
 }
 
-enum dialed {
-	DIAL_UNDER_WAY, /* a unix socket: connected */
-	DIAL_BUSY,      /* a unix socket: its backend's queue is full */
-	DIAL_REFUSED
-};
-
-static enum dialed
-dial_tcp(int fd, const struct addr *addr)
-{
-	socket_no_delay(fd);
-	return connect(fd, &addr->sa, addr_len(addr)) && errno != EINPROGRESS
-		   ? DIAL_REFUSED
-		   : DIAL_UNDER_WAY;
-}
-
-static enum dialed
-dial_unix(int fd, const struct backend *backend)
-{
-	struct sockaddr_un name;
-	struct str path;
-
-	if (!addr_unix_path(str_of(backend->address), &path) ||
-	    !socket_unix_name(path, &name))
-		return DIAL_REFUSED; /* cannot be: the address was read that way */
-	if (connect(fd, (struct sockaddr *)&name, sizeof name) == 0)
-		return DIAL_UNDER_WAY;
-	return errno == EAGAIN ? DIAL_BUSY : DIAL_REFUSED;
-}
-
 /* What follows from how the backend was reached. False: nothing will come of it. */
 static bool
 wait_for_it(struct conn *c, enum dialed how, enum reason *why_r)
@@ -179,9 +149,10 @@ wait_for_it(struct conn *c, enum dialed how, enum reason *why_r)
 static void
 ask_again(struct conn *c)
 {
+	const struct addr addr = {.sa.sa_family = AF_UNIX};
 	enum reason why;
 
-	if (!wait_for_it(c, dial_unix(c->stream.io.fd, c->backend), &why))
+	if (!wait_for_it(c, dial(c->stream.io.fd, &addr, c->backend->address), &why))
 		fail(c, why);
 }
 
@@ -212,8 +183,7 @@ socket_for(struct backend *backend, struct loop *loop, struct addr *addr_r,
 		return -1;
 	}
 	count_add(&loop->counters, COUNT_DIALS, 1);
-	fd =
-	    socket(addr_r->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = dial_socket(addr_r);
 	if (fd >= 0)
 		return fd;
 	*why_r = errno == ENOMEM || errno == ENOBUFS ? REASON_NO_MEMORY
@@ -260,16 +230,14 @@ static bool
 start_connecting(struct conn *c, const struct addr *addr, uint64_t timeout_ms,
     enum reason *why_r)
 {
-	struct loop *loop = c->pools->loop;
-	int fd = c->stream.io.fd;
+	enum dialed how;
 
-	if (addr->sa.sa_family == AF_UNIX) {
+	if (addr->sa.sa_family == AF_UNIX)
 		c->ask_until_ms = timeout_ms ? clock_now_ms() + timeout_ms : UINT64_MAX;
-		return wait_for_it(c, dial_unix(fd, c->backend), why_r);
-	}
-	if (timeout_ms)
-		loop_timer(loop, &c->timer, timeout_ms);
-	return wait_for_it(c, dial_tcp(fd, addr), why_r);
+	else if (timeout_ms)
+		loop_timer(c->pools->loop, &c->timer, timeout_ms);
+	how = dial(c->stream.io.fd, addr, c->backend->address);
+	return wait_for_it(c, how, why_r);
 }
 
 struct conn *

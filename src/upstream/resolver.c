@@ -1,121 +1,247 @@
 /* SPDX-License-Identifier: MIT
  *
- * resolver.c - getaddrinfo on a thread of its own; see resolver.h.
+ * resolver.c - a thread that looks names up when it is time to; see resolver.h.
+ *
+ * One name after the other: there are few, and a server that does not answer one would
+ * not answer the next either.
  */
 #include "upstream/resolver.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "upstream/backend.h"
 #include "upstream/upstream.h"
 #include <errno.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { AGAIN_S = 30, RETRY_S = 2, STOP_S = 1 };
+enum { UNKNOWN_S = 30, SHORTEST_S = 1, LONGEST_S = 300, RETRY_S = 2, STOP_S = 1 };
+
+/* Owner and thread: the resolver's. */
+struct name {
+	struct name *next;
+	char *address;
+	struct memory memory;
+	uint64_t due_ms;
+	bool seen;       /* in the newest snapshot */
+	bool tell;       /* though nothing has changed */
+	bool complained; /* it was said that there is no address */
+};
 
 struct resolver {
 	pthread_t thread;
-	pthread_mutex_t lock; /* leaf; guards what follows */
+	void (*on_found)(void *arg, const struct found *found);
+	void *arg;
+	struct name *names;
+
+	pthread_mutex_t lock; /* guards what follows; on_found is called under it */
 	pthread_cond_t wake;
 	struct snapshot *snapshot; /* a reference, or NULL */
 	bool fresh;                /* snapshot was just changed */
 	bool stopping;
 };
 
-static bool
-is_name(const struct backend *b)
-{
-	struct addr ignored;
-	struct str path;
+/* ---- one name ---- */
 
-	return !addr_parse(str_of(b->address), &ignored) &&
-	       !addr_unix_path(str_of(b->address), &path);
+static bool
+memory_has(const struct memory *m, const struct addr *addr, size_t *at_r)
+{
+	for (*at_r = 0; *at_r < m->n; ++*at_r)
+		if (addr_eq(&m->places[*at_r].addr, addr))
+			return true;
+	return false;
 }
 
-/* Keeps the address in use while the name still has it. */
-static void
-take_over(struct backend *b, const struct addrinfo *list, uint16_t port)
+static bool
+answer_has(const struct dns_answer *answer, const struct addr *addr)
 {
-	struct addr now, first = {0};
-	bool had = backend_addr(b, &now);
-	char text[ADDR_TEXT];
+	for (size_t i = 0; i < answer->n; i++)
+		if (addr_eq(&answer->places[i].addr, addr))
+			return true;
+	return false;
+}
 
-	for (const struct addrinfo *i = list; i; i = i->ai_next) {
-		struct addr addr = {0};
+/* Forgets what has been missing twice. */
+static bool
+memory_forget(struct memory *m, const struct dns_answer *answer)
+{
+	size_t kept = 0, before = m->n;
 
-		if (i->ai_addrlen > sizeof addr)
+	for (size_t i = 0; i < m->n; i++) {
+		bool missing = !answer_has(answer, &m->places[i].addr);
+
+		if (missing && m->missed[i])
 			continue;
-		memcpy(&addr, i->ai_addr, i->ai_addrlen);
-		addr_set_port(&addr, port);
-		if (had && addr_eq(&addr, &now))
-			return;
-		if (first.sa.sa_family == 0)
-			first = addr;
+		m->places[kept] = m->places[i];
+		m->missed[kept++] = missing;
 	}
-	if (first.sa.sa_family == 0)
-		return;
-	backend_set_addr(b, &first);
-	log_info(TOPIC_BACKEND, "backend %s/%s is at %s", b->upstream, b->name,
-	    addr_print(&first, true, text));
+	m->n = kept;
+	return kept != before;
 }
 
-/* False: it has no address at all. */
-static bool
-resolve(struct backend *b)
+bool
+memory_take(struct memory *m, const struct dns_answer *answer)
 {
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_ADDRCONFIG};
-	struct addrinfo *list = NULL;
-	struct str host;
-	struct addr addr;
-	uint16_t port;
-	char name[256];
-	int error;
+	bool changed = !answer->partial && memory_forget(m, answer);
+	size_t at;
 
-	if (!addr_split(str_of(b->address), &host, &port) || host.n >= sizeof name)
-		return true; /* the configuration was checked: cannot be */
-	memcpy(name, host.p, host.n);
-	name[host.n] = '\0';
-	error = getaddrinfo(name, NULL, &hints, &list);
-	if (error == 0)
-		take_over(b, list, port);
-	else if (!b->complained && !backend_addr(b, &addr))
-		log_warn(TOPIC_BACKEND, "backend %s/%s has no address (%s)",
-		    b->upstream, b->name, gai_strerror(error));
-	b->complained = error != 0;
-	if (list)
-		freeaddrinfo(list);
-	return backend_addr(b, &addr);
-}
+	for (size_t i = 0; i < answer->n; i++) {
+		const struct place *p = &answer->places[i];
 
-/* True: every name has an address. */
-static bool
-resolve_all(const struct snapshot *s)
-{
-	bool all = true;
-
-	for (size_t u = 0; u < s->n_upstreams; u++)
-		for (size_t i = 0; i < s->upstreams[u].n_backends; i++) {
-			struct backend *b = s->upstreams[u].backends[i];
-
-			if (is_name(b) && !resolve(b))
-				all = false;
+		if (!memory_has(m, &p->addr, &at)) {
+			if (m->n == DNS_MAX)
+				continue;
+			m->n++;
+			changed = true;
+		} else {
+			changed |= m->places[at].weight != p->weight;
 		}
-	return all;
+		m->places[at] = *p;
+		m->missed[at] = false;
+	}
+	return changed;
+}
+
+static uint64_t
+wait_ms(const struct dns_answer *answer)
+{
+	uint64_t s = answer->has_ttl ? answer->ttl_s : UNKNOWN_S;
+
+	if (answer->n == 0)
+		s = RETRY_S;
+	if (s < SHORTEST_S)
+		s = SHORTEST_S;
+	return 1000 * (s < LONGEST_S ? s : LONGEST_S);
 }
 
 static void
-wait_for(struct resolver *r, time_t seconds)
+complain(struct name *name, const struct dns_answer *answer)
 {
+	if (answer->n == 0 && !name->complained)
+		log_warn(TOPIC_BACKEND, "name %s has no address%s (%s)", name->address,
+		    name->memory.n ? " any more, those it had are kept" : "",
+		    answer->why);
+	name->complained = answer->n == 0;
+}
+
+static void
+tell(struct resolver *r, const struct name *name)
+{
+	const struct found found = {name->address, name->memory.places, name->memory.n};
+
+	pthread_mutex_lock(&r->lock);
+	if (!r->stopping)
+		r->on_found(r->arg, &found);
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void
+look_up(struct resolver *r, const struct config_resolver *conf, struct name *name)
+{
+	struct dns_answer answer;
+	bool changed;
+
+	dns_lookup(conf, name->address, &answer);
+	name->due_ms = clock_now_ms() + wait_ms(&answer);
+	complain(name, &answer);
+	changed = answer.n && memory_take(&name->memory, &answer);
+	if (name->memory.n && (changed || name->tell))
+		tell(r, name);
+	name->tell = false;
+}
+
+/* ---- all names ---- */
+
+static void
+want(struct resolver *r, const char *address)
+{
+	struct name *name = r->names;
+
+	while (name && strcmp(name->address, address) != 0)
+		name = name->next;
+	if (!name) {
+		name = calloc(1, sizeof *name);
+		if (!name || !(name->address = strdup(address))) {
+			free(name);
+			return; /* it has no address until the next reload */
+		}
+		name->next = r->names;
+		r->names = name;
+	}
+	name->seen = name->tell = true;
+	name->due_ms = 0;
+}
+
+static void
+forget_unseen(struct resolver *r)
+{
+	struct name **at = &r->names, *name;
+
+	while ((name = *at)) {
+		if (name->seen) {
+			name->seen = false;
+			at = &name->next;
+		} else {
+			*at = name->next;
+			free(name->address);
+			free(name);
+		}
+	}
+}
+
+static void
+take_names(struct resolver *r, const struct snapshot *s)
+{
+	for (size_t u = 0; s && u < s->n_upstreams; u++) {
+		const struct config_upstream *conf = s->upstreams[u].conf;
+
+		for (size_t i = 0; i < conf->n_backends; i++)
+			if (backend_address_is_name(conf->backends[i].address))
+				want(r, conf->backends[i].address);
+	}
+	forget_unseen(r);
+}
+
+/* When the next is due; UINT64_MAX: none. */
+static uint64_t
+look_up_due(struct resolver *r, const struct snapshot *s)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (struct name *name = r->names; name; name = name->next) {
+		if (name->due_ms <= clock_now_ms())
+			look_up(r, &s->config->resolver, name);
+		if (name->due_ms < next)
+			next = name->due_ms;
+	}
+	return next;
+}
+
+/* ---- thread ---- */
+
+/* Until then, or until there is something new. */
+static void
+wait_until(struct resolver *r, uint64_t due_ms)
+{
+	uint64_t now_ms = clock_now_ms(), ms;
 	struct timespec until;
 
+	if (due_ms == UINT64_MAX) {
+		while (!r->stopping && !r->fresh)
+			pthread_cond_wait(&r->wake, &r->lock);
+		return;
+	}
+	ms = due_ms > now_ms ? due_ms - now_ms : 0;
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += seconds;
+	until.tv_sec += (time_t)(ms / 1000);
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
 	while (!r->stopping && !r->fresh)
 		if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
 			break;
-	r->fresh = false;
 }
 
 static void *
@@ -126,26 +252,32 @@ run(void *arg)
 	pthread_mutex_lock(&r->lock);
 	while (!r->stopping) {
 		struct snapshot *s = r->snapshot ? snapshot_get(r->snapshot) : NULL;
-		bool all;
+		bool fresh = r->fresh;
+		uint64_t due;
 
+		r->fresh = false;
 		pthread_mutex_unlock(&r->lock);
-		all = !s || resolve_all(s);
+		if (fresh)
+			take_names(r, s);
+		due = s ? look_up_due(r, s) : UINT64_MAX;
 		if (s)
 			snapshot_put(s);
 		pthread_mutex_lock(&r->lock);
-		wait_for(r, all ? AGAIN_S : RETRY_S);
+		wait_until(r, due);
 	}
 	pthread_mutex_unlock(&r->lock);
 	return NULL;
 }
 
 struct resolver *
-resolver_start(void)
+resolver_start(void (*on_found)(void *arg, const struct found *found), void *arg)
 {
 	struct resolver *r = calloc(1, sizeof *r);
 
 	if (!r)
 		return NULL;
+	r->on_found = on_found;
+	r->arg = arg;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->wake, NULL);
 	if (pthread_create(&r->thread, NULL, run, r) == 0)
@@ -186,6 +318,7 @@ resolver_stop(struct resolver *r)
 	until.tv_sec += STOP_S;
 	if (pthread_timedjoin_np(r->thread, NULL, &until))
 		return;
+	forget_unseen(r); /* which is all of them */
 	if (r->snapshot)
 		snapshot_put(r->snapshot);
 	pthread_cond_destroy(&r->wake);

@@ -6,6 +6,11 @@
  * the records themselves are changed at the very end, when nothing can fail any more.
  * So a reload that runs out of memory leaves the running configuration untouched.
  *
+ * A backend that is configured by name has a record for each of the name's addresses. A
+ * reload carries them over; when the resolver finds others, a snapshot of the same
+ * configuration takes the place of the old one, and what follows is the same as after a
+ * reload: what is gone drains, what is new gets its share.
+ *
  * Threads: snapshot_new control thread only; the rest any.
  */
 #include "upstream/upstream.h"
@@ -13,6 +18,8 @@
 #include "base/hash.h"
 #include "config/load.h"
 #include "upstream/backend.h"
+#include "upstream/resolver.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,41 +33,141 @@ upstream_named(const struct snapshot *s, const char *name)
 	return NULL;
 }
 
-static struct backend *
-backend_matching(const struct upstream *up, const struct config_backend *conf)
-{
-	for (size_t i = 0; i < up->n_backends; i++) {
-		struct backend *b = up->backends[i];
+/* ---- the records behind one row of the file ---- */
 
-		if (strcmp(b->name, conf->name) == 0 &&
-		    strcmp(b->address, conf->address) == 0)
+static bool
+upstream_add(struct upstream *up, struct backend *b)
+{
+	struct backend **more;
+
+	if (!b)
+		return false;
+	more = realloc(up->backends, (up->n_backends + 1) * sizeof(*more));
+	if (!more) {
+		backend_put(b);
+		return false;
+	}
+	up->backends = more;
+	up->backends[up->n_backends++] = b;
+	return true;
+}
+
+static const struct backend *
+backend_named(const struct upstream *up, const char *name)
+{
+	for (size_t i = 0; up && i < up->n_backends; i++) {
+		if (strcmp(up->backends[i]->name, name) == 0)
+			return up->backends[i];
+	}
+	return NULL;
+}
+
+/* A record for one more address of a name: the lowest number that is free. */
+static struct backend *
+sibling_new(const struct upstream *up, const struct upstream *before,
+    const struct config_backend *row)
+{
+	struct config_backend numbered = *row;
+	struct backend *b = NULL;
+	char *name = NULL;
+
+	for (unsigned n = 1; !name; n++) {
+		if (asprintf(&name, n == 1 ? "%s" : "%s#%u", row->name, n) < 0)
+			return NULL;
+		if (backend_named(up, name) || backend_named(before, name)) {
+			free(name);
+			name = NULL;
+		}
+	}
+	numbered.name = name;
+	b = backend_new(up->conf->name, &numbered);
+	free(name);
+	return b;
+}
+
+static struct backend *
+backend_at(const struct upstream *before, const struct config_backend *row,
+    const struct addr *addr)
+{
+	for (size_t i = 0; before && i < before->n_backends; i++) {
+		struct backend *b = before->backends[i];
+		struct addr at;
+
+		if (backend_is_of(b, row) && backend_addr(b, &at) && addr_eq(&at, addr))
 			return b;
 	}
 	return NULL;
 }
 
+/* The one that waits for its first address. */
+static struct backend *
+backend_waiting(const struct upstream *before, const struct config_backend *row)
+{
+	struct addr at;
+
+	for (size_t i = 0; before && i < before->n_backends; i++) {
+		if (backend_is_of(before->backends[i], row) &&
+		    !backend_addr(before->backends[i], &at))
+			return before->backends[i];
+	}
+	return NULL;
+}
+
+/* As the file says; what is known of a name's addresses already goes on. */
+static bool
+add_row(struct upstream *up, const struct upstream *before,
+    const struct config_backend *row)
+{
+	size_t n = up->n_backends;
+
+	for (size_t i = 0; before && i < before->n_backends; i++) {
+		if (backend_is_of(before->backends[i], row) &&
+		    !upstream_add(up, backend_get(before->backends[i])))
+			return false;
+	}
+	return up->n_backends > n || upstream_add(up, backend_new(up->conf->name, row));
+}
+
+/* As the resolver says. */
+static bool
+add_found(struct upstream *up, const struct upstream *before,
+    const struct config_backend *row, const struct found *found)
+{
+	for (size_t i = 0; i < found->n; i++) {
+		const struct place *place = &found->places[i];
+		struct backend *b = backend_at(before, row, &place->addr);
+
+		if (b)
+			backend_get(b);
+		else
+			b = sibling_new(up, before, row);
+		if (!upstream_add(up, b))
+			return false;
+		backend_set_addr(b, &place->addr);
+	}
+	return true;
+}
+
+/* ---- building aside ---- */
+
 static bool
 upstream_init(struct upstream *up, const struct config_upstream *conf,
-    const struct snapshot *old)
+    const struct snapshot *old, const struct found *found)
 {
 	const struct upstream *before = old ? upstream_named(old, conf->name) : NULL;
+	bool ok = true;
 
 	up->conf = conf;
 	up->id = hash_stable(0, conf->name, strlen(conf->name));
-	up->backends = calloc(conf->n_backends, sizeof(*up->backends));
-	if (!up->backends)
-		return false;
-	for (; up->n_backends < conf->n_backends; up->n_backends++) {
-		const struct config_backend *row = &conf->backends[up->n_backends];
-		struct backend *kept = before ? backend_matching(before, row) : NULL;
-		struct backend *b =
-		    kept ? backend_get(kept) : backend_new(conf->name, row);
+	for (size_t i = 0; i < conf->n_backends && ok; i++) {
+		const struct config_backend *row = &conf->backends[i];
 
-		if (!b)
-			return false;
-		up->backends[up->n_backends] = b;
+		if (found && strcmp(found->address, row->address) == 0)
+			ok = add_found(up, before, row, found);
+		else
+			ok = add_row(up, before, row);
 	}
-	return true;
+	return ok;
 }
 
 static void
@@ -78,28 +185,66 @@ upstreams_free(struct snapshot *s)
 
 static bool
 upstreams_init(struct snapshot *s, const struct config *config,
-    const struct snapshot *old)
+    const struct snapshot *old, const struct found *found)
 {
 	s->upstreams = calloc(config->n_upstreams, sizeof(*s->upstreams));
 	if (!s->upstreams)
 		return false;
 	s->n_upstreams = config->n_upstreams;
 	for (size_t i = 0; i < s->n_upstreams; i++) {
-		if (!upstream_init(&s->upstreams[i], &config->upstreams[i], old))
+		if (!upstream_init(&s->upstreams[i], &config->upstreams[i], old, found))
 			return false;
 	}
 	return true;
 }
 
+/* ---- taking effect ---- */
+
 static void
-backends_configure(struct snapshot *s)
+configure_weight(struct backend *b, const struct config_backend *row)
+{
+	bool announced = row->weight && b->announced_weight;
+
+	atomic_store(&b->weight, announced ? b->announced_weight : row->weight);
+}
+
+static void
+configure_backend(const struct upstream *up, struct backend *b)
+{
+	for (size_t i = 0; i < up->conf->n_backends; i++) {
+		const struct config_backend *row = &up->conf->backends[i];
+
+		if (!backend_is_of(b, row))
+			continue;
+		backend_configure(b, row, up->conf);
+		configure_weight(b, row);
+		outlier_configure(&b->outlier, &up->conf->outliers);
+		return;
+	}
+}
+
+static bool
+upstream_has(const struct upstream *up, const struct backend *b)
+{
+	for (size_t i = 0; up && i < up->n_backends; i++) {
+		if (up->backends[i] == b)
+			return true;
+	}
+	return false;
+}
+
+/* All, but for those that `except` (may be NULL) has. */
+static void
+backends_configure(struct snapshot *s, const struct snapshot *except)
 {
 	for (size_t i = 0; i < s->n_upstreams; i++) {
 		struct upstream *up = &s->upstreams[i];
+		const struct upstream *was =
+		    except ? upstream_named(except, up->conf->name) : NULL;
 
 		for (size_t j = 0; j < up->n_backends; j++)
-			backend_configure(up->backends[j], &up->conf->backends[j],
-			    up->conf);
+			if (!upstream_has(was, up->backends[j]))
+				configure_backend(up, up->backends[j]);
 	}
 }
 
@@ -111,29 +256,155 @@ backends_mark_removed(const struct snapshot *old, const struct snapshot *new)
 		const struct upstream *is = upstream_named(new, was->conf->name);
 
 		for (size_t j = 0; j < was->n_backends; j++) {
-			if (!is || !backend_matching(is, &was->conf->backends[j]))
+			if (!upstream_has(is, was->backends[j]))
 				atomic_store(&was->backends[j]->removed, true);
 		}
 	}
 }
 
-struct snapshot *
-snapshot_new(struct config *config, const struct snapshot *old)
+static struct snapshot *
+snapshot_build(struct config *config, const struct snapshot *old,
+    const struct found *found)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
-	if (!upstreams_init(s, config, old)) {
+	if (!upstreams_init(s, config, old, found)) {
 		upstreams_free(s);
 		free(s);
 		return NULL;
 	}
 	atomic_init(&s->refs, 1);
 	s->config = config;
-	backends_configure(s);
+	return s;
+}
+
+struct snapshot *
+snapshot_new(struct config *config, const struct snapshot *old)
+{
+	struct snapshot *s = snapshot_build(config, old, NULL);
+
+	if (!s)
+		return NULL;
+	backends_configure(s, NULL);
 	if (old)
 		backends_mark_removed(old, s);
+	return s;
+}
+
+/* ---- what the resolver found ---- */
+
+static void
+log_place(const struct backend *b, const struct addr *addr)
+{
+	char text[ADDR_TEXT];
+
+	log_info(TOPIC_BACKEND, "backend %s/%s is at %s", b->upstream, b->name,
+	    addr_print(addr, true, text));
+}
+
+/* The record that waits for its first address gets one that no other has. */
+static void
+settle_first(const struct upstream *up, const struct config_backend *row,
+    const struct found *found)
+{
+	struct backend *b = backend_waiting(up, row);
+
+	for (size_t i = 0; b && i < found->n; i++) {
+		const struct addr *addr = &found->places[i].addr;
+
+		if (backend_at(up, row, addr))
+			continue;
+		backend_set_addr(b, addr);
+		log_place(b, addr);
+		return;
+	}
+}
+
+/* Weights, as far as there are records. True: there are others to be. */
+static bool
+settle_row(const struct upstream *up, const struct config_backend *row,
+    const struct found *found)
+{
+	size_t n = 0, known = 0;
+
+	settle_first(up, row, found);
+	for (size_t i = 0; i < up->n_backends; i++)
+		n += backend_is_of(up->backends[i], row);
+	for (size_t i = 0; i < found->n; i++) {
+		struct backend *b = backend_at(up, row, &found->places[i].addr);
+
+		if (!b)
+			continue;
+		known++;
+		if (b->announced_weight == found->places[i].weight)
+			continue;
+		b->announced_weight = found->places[i].weight;
+		configure_weight(b, row);
+	}
+	return known != found->n || n != found->n;
+}
+
+static bool
+settle(const struct snapshot *s, const struct found *found)
+{
+	bool others = false;
+
+	for (size_t u = 0; u < s->n_upstreams; u++) {
+		const struct upstream *up = &s->upstreams[u];
+
+		for (size_t i = 0; i < up->conf->n_backends; i++) {
+			const struct config_backend *row = &up->conf->backends[i];
+
+			if (strcmp(row->address, found->address) == 0)
+				others |= settle_row(up, row, found);
+		}
+	}
+	return others;
+}
+
+/* Who comes in and who goes. */
+static void
+log_moves(const struct snapshot *old, const struct snapshot *new)
+{
+	for (size_t u = 0; u < new->n_upstreams; u++) {
+		const struct upstream *is = &new->upstreams[u];
+		const struct upstream *was = upstream_named(old, is->conf->name);
+		struct addr addr;
+
+		for (size_t i = 0; i < is->n_backends; i++) {
+			if (!upstream_has(was, is->backends[i]) &&
+			    backend_addr(is->backends[i], &addr))
+				log_place(is->backends[i], &addr);
+		}
+		for (size_t i = 0; was && i < was->n_backends; i++) {
+			if (!upstream_has(is, was->backends[i]))
+				log_notice(TOPIC_BACKEND,
+				    "backend %s/%s has left: its name has that address "
+				    "no more",
+				    was->conf->name, was->backends[i]->name);
+		}
+	}
+}
+
+struct snapshot *
+snapshot_found(struct snapshot *old, const struct found *found, bool *changed_r)
+{
+	struct snapshot *s;
+
+	*changed_r = settle(old, found);
+	if (!*changed_r)
+		return NULL;
+	s = snapshot_build(old->config, old, found);
+	if (!s)
+		return NULL;
+	s->origin = snapshot_get(old->origin ? old->origin : old);
+	s->router = old->router;
+	backends_configure(s, old);
+	settle(s, found); /* the weights of those that are new */
+	backends_mark_removed(old, s);
+	log_moves(old, s);
 	return s;
 }
 
@@ -149,10 +420,14 @@ snapshot_put(struct snapshot *s)
 {
 	if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) > 1)
 		return;
-	if (s->router)
-		s->router_free(s->router);
 	upstreams_free(s);
-	config_free(s->config);
+	if (s->origin) {
+		snapshot_put(s->origin);
+	} else {
+		if (s->router)
+			s->router_free(s->router);
+		config_free(s->config);
+	}
 	free(s);
 }
 

@@ -11,22 +11,27 @@
 
 #include "config/config.h"
 #include <stdatomic.h>
+#include <stdbool.h>
 
 struct backend;
+struct found;
 struct router;
 
 struct upstream {
 	const struct config_upstream *conf;
 	uint64_t id; /* stable hash of the name: the space of its client keys */
-	struct backend **backends; /* in the file's order; references held */
+	struct backend **backends; /* in the file's order, a name's addresses one after
+				      the other; references held */
 	size_t n_backends;
 };
 
 /* Owner: reference counted. Thread: immutable, any. */
 struct snapshot {
 	atomic_uint refs;
-	struct config *config; /* owned */
-	struct router *router; /* owned; see route/router.h */
+	struct snapshot *origin; /* a reference to the one that owns config and router,
+				    or NULL: this one does */
+	struct config *config;
+	struct router *router; /* see route/router.h */
 	void (*router_free)(struct router *);
 	struct upstream *upstreams; /* same order as config->upstreams */
 	size_t n_upstreams;
@@ -37,6 +42,14 @@ struct snapshot {
  * removed. NULL: no memory, nothing changed, config still the caller's.
  * Control thread only. */
 struct snapshot *snapshot_new(struct config *config, const struct snapshot *old);
+
+/* The same configuration with what the resolver found of a name: each address is a
+ * backend; those that are new come in, those that are gone are marked removed. Where
+ * that adds and removes none (weights, the first address) the records of `old` are
+ * changed. *changed_r false: nothing more is to be done, NULL is returned. NULL with
+ * *changed_r true: no memory. Control thread only. */
+struct snapshot *snapshot_found(struct snapshot *old, const struct found *found,
+    bool *changed_r);
 
 struct snapshot *snapshot_get(struct snapshot *s);
 void snapshot_put(struct snapshot *s);

@@ -117,6 +117,10 @@ session_end(struct session *s, enum reason why)
 	/* after an end that roost or an accident made, the client finds its way back */
 	clean = s->ended_by != SIDE_ROOST &&
 		(s->end_code == CLOSE_NORMAL || s->end_code == CLOSE_GOING_AWAY);
+	/* that a backend was lost is told already: see backend_lost */
+	if (s->ended_by != SIDE_BACKEND || s->end_code != CLOSE_ABNORMAL)
+		outlier_session_ended(s->up, s->home, s->ended_by == SIDE_BACKEND,
+		    s->end_code, &r->loop->random);
 	session_set_state(s, SESSION_CLOSED);
 	rehome_cancel(s);
 	timer_clear(&s->timer);
@@ -362,6 +366,8 @@ backend_lost(struct session *s, enum reason why, const struct frame_scanner *bef
 {
 	const struct queue *q = &s->backend.stream.out;
 
+	outlier_session_ended(s->up, s->home, true, CLOSE_ABNORMAL,
+	    &s->registry->loop->random);
 	if (s->greeting) {
 		if (n)
 			session_keep_unsent(s, *before, p, n, 0);

@@ -619,8 +619,8 @@ START_TEST(test_route_host_is_name_or_suffix)
 }
 END_TEST
 
-#define NO_TOKEN(bind)                                                             \
-	"others than this machine could connect to \"" bind                        \
+#define NO_TOKEN(bind)                                      \
+	"others than this machine could connect to \"" bind \
 	"\", expected admin.token_file beside it, or a loopback address, or unix:\n"
 
 START_TEST(test_admin_address)
@@ -653,11 +653,12 @@ START_TEST(test_unknown_key_suggests_the_nearest)
 {
 	bad("wrokers: 2\n" SMALL,
 	    "r.yaml:1:1: wrokers: unknown key (did you mean workers?), expected one of "
-	    "workers, log, access_log, admin, pins, error_pages, listeners, routes, "
-	    "upstreams\n");
+	    "workers, log, access_log, admin, pins, resolver, error_pages, listeners, "
+	    "routes, upstreams\n");
 	bad("wrokesr: 2\n" SMALL,
 	    "r.yaml:1:1: wrokesr: unknown key (did you mean workers?), expected one of "
-	    "workers, log, access_log, admin, pins, error_pages, listeners, routes, "
+	    "workers, log, access_log, admin, pins, resolver, error_pages, listeners, "
+	    "routes, "
 	    "upstreams\n");
 	bad("log: {lvl: info}\n" SMALL, "r.yaml:1:7: log.lvl: unknown key (did you "
 					"mean level?), expected one of level, "
@@ -674,13 +675,13 @@ START_TEST(test_key_of_another_release_is_unknown)
 {
 	bad("watch: {files: on}\n" SMALL,
 	    "r.yaml:1:1: watch: unknown key, expected one of workers, log, access_log, "
-	    "admin, pins, error_pages, listeners, routes, upstreams\n");
-	bad("upstreams: {a: {health: {http: /}, " BACKENDS "}}\n" LISTENERS,
-	    "r.yaml:1:17: upstreams.a.health: unknown key, expected one of balance, "
+	    "admin, pins, resolver, error_pages, listeners, routes, upstreams\n");
+	bad("upstreams: {a: {tls: {verify: true}, " BACKENDS "}}\n" LISTENERS,
+	    "r.yaml:1:17: upstreams.a.tls: unknown key, expected one of balance, "
 	    "session_cost, exchange_cost, slow_start, client_key, forwarded, "
 	    "trace_context, proxy_protocol, half_close, utf8, "
 	    "retries, pin, rehome, heartbeat, timeouts, limits, client_limits, "
-	    "backends\n");
+	    "health, outliers, backends\n");
 }
 END_TEST
 
@@ -715,7 +716,7 @@ START_TEST(test_nothing_to_do_is_refused)
 	    "r.yaml:3:3: upstreams.a: no backends, expected at least one\n");
 	bad(LISTENERS "upstreams: {a: {backends: [{name: x}]}}\n",
 	    "r.yaml:2:28: upstreams.a.backends[0].address: missing, expected "
-	    "HOST:PORT, " OR_UNIX);
+	    "HOST:PORT, srv:NAME, " OR_UNIX);
 	bad("listeners: [{}, ]\nupstreams: {a: {" BACKENDS "}}\n",
 	    "r.yaml:1:13: listeners[0].bind: missing, expected a numeric address and "
 	    "port "
