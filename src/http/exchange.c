@@ -542,6 +542,6 @@ exchange_cookie(const struct exchange *x, char value[COOKIE_VALUE + 1])
 	if (x->choice.cookie_id[0] == '\0')
 		return NULL;
 	cookie_write(value, x->front->chooser->secret, x->choice.cookie_id,
-	    (uint64_t)clock_wall(), x->up->conf->name, x->choice.backend->name);
+	    (uint64_t)clock_wall(), x->up->id, backend_identity(x->choice.backend));
 	return value;
 }

@@ -144,6 +144,8 @@ wish_cost(const struct wish *w)
 static void
 candidate_fill(const struct wish *w, struct backend *b, struct candidate *candidate)
 {
+	uint64_t identity;
+
 	candidate->weight = backend_weight_now(b, w->now_ms);
 	switch (w->up->conf->balance) {
 	case BALANCE_LEAST_SESSIONS: candidate->load = backend_load(b); break;
@@ -158,8 +160,8 @@ candidate_fill(const struct wish *w, struct backend *b, struct candidate *candid
 	case BALANCE_HASH:
 		candidate->load = backend_load(b);
 		candidate->step = wish_cost(w);
-		candidate->lot =
-		    hash_stable(w->stable, &b->name_hash, sizeof(b->name_hash));
+		identity = backend_identity(b);
+		candidate->lot = hash_stable(w->stable, &identity, sizeof(identity));
 		break;
 	}
 }
@@ -347,7 +349,8 @@ wish_hint(const struct wish *w)
 	for (size_t i = 0; i < w->up->n_backends; i++) {
 		struct backend *b = w->up->backends[i];
 
-		if (cookie_names(cookie, w->chooser->secret, b->upstream, b->name))
+		if (cookie_names(cookie, w->chooser->secret, w->up->id,
+			backend_identity(b)))
 			return wish_admits(w, b) ? b : NULL;
 	}
 	return NULL;

@@ -85,12 +85,12 @@ cookie_new_id(char id[COOKIE_ID + 1])
 
 static uint64_t
 tag_of(const uint8_t secret[HASH_SECRET], struct str id, uint64_t issued,
-    const char *upstream, const char *backend)
+    uint64_t upstream, uint64_t backend)
 {
 	uint64_t numbers[] = {
 	    htole64(issued),
-	    htole64(hash_stable(0, upstream, strlen(upstream))),
-	    htole64(hash_stable(0, backend, strlen(backend))),
+	    htole64(upstream),
+	    htole64(backend),
 	};
 	char bytes[COOKIE_ID + sizeof(numbers)];
 
@@ -101,8 +101,7 @@ tag_of(const uint8_t secret[HASH_SECRET], struct str id, uint64_t issued,
 
 void
 cookie_write(char value[COOKIE_VALUE + 1], const uint8_t secret[HASH_SECRET],
-    const char id[COOKIE_ID + 1], uint64_t now_s, const char *upstream,
-    const char *backend)
+    const char id[COOKIE_ID + 1], uint64_t now_s, uint64_t upstream, uint64_t backend)
 {
 	char *at = value;
 
@@ -119,7 +118,7 @@ cookie_write(char value[COOKIE_VALUE + 1], const uint8_t secret[HASH_SECRET],
 
 bool
 cookie_names(const struct cookie *c, const uint8_t secret[HASH_SECRET],
-    const char *upstream, const char *backend)
+    uint64_t upstream, uint64_t backend)
 {
 	return c->tag == tag_of(secret, c->id, c->issued, upstream, backend);
 }

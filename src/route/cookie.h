@@ -30,15 +30,14 @@ bool cookie_parse(struct str value, struct cookie *cookie_r);
 /* A new identity; writes COOKIE_ID characters and a NUL. */
 void cookie_new_id(char id[COOKIE_ID + 1]);
 
-/* The value for an id and the backend chosen; writes COOKIE_VALUE characters and a
- * NUL. */
+/* The value for an id and the backend chosen (upstream: its id, backend: its identity,
+ * both the same on every node); writes COOKIE_VALUE characters and a NUL. */
 void cookie_write(char value[COOKIE_VALUE + 1], const uint8_t secret[HASH_SECRET],
-    const char id[COOKIE_ID + 1], uint64_t now_s, const char *upstream,
-    const char *backend);
+    const char id[COOKIE_ID + 1], uint64_t now_s, uint64_t upstream, uint64_t backend);
 
 /* Was it issued with this backend of this upstream? */
 bool cookie_names(const struct cookie *c, const uint8_t secret[HASH_SECRET],
-    const char *upstream, const char *backend);
+    uint64_t upstream, uint64_t backend);
 
 /* Finds `name` in the value of a Cookie header (RFC 6265, 4.2.1); false: absent. */
 bool cookie_find(struct str header, struct str name, struct str *value_r);

@@ -326,12 +326,13 @@ turn_pick(const struct turn *t, size_t n, enum balance_policy policy, uint64_t s
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		const struct backend *b = p->options[i]->backend;
+		uint64_t identity = backend_identity(b);
 
 		p->candidates[i] = (struct candidate){
 		    .weight = backend_weight_now(b, t->now_ms),
 		    .step = 1,
 		    .load = stay ? 0 : seat_load(p->options[i]),
-		    .lot = hash_stable(stable, &b->name_hash, sizeof(b->name_hash)),
+		    .lot = hash_stable(stable, &identity, sizeof(identity)),
 		};
 	}
 	return p->options[balance_pick(policy, p->candidates, n, &p->chooser->random)];

@@ -117,7 +117,7 @@ backend_new(const char *upstream, const struct config_backend *conf)
 		backend_free(b);
 		return NULL;
 	}
-	b->name_hash = hash_stable(0, conf->name, strlen(conf->name));
+	atomic_init(&b->identity, hash_stable(0, conf->name, strlen(conf->name)));
 	b->id = atomic_fetch_add(&last_id, 1) + 1;
 	atomic_init(&b->refs, 1);
 	outlier_init(&b->outlier);
@@ -358,7 +358,12 @@ void
 backend_set_addr(struct backend *b, const struct addr *addr)
 {
 	bool resolved = addr->sa.sa_family != 0;
+	char text[ADDR_TEXT];
 
+	if (resolved && backend_address_is_name(b->address)) {
+		addr_print(addr, true, text);
+		atomic_store(&b->identity, hash_stable(0, text, strlen(text)));
+	}
 	pthread_mutex_lock(&b->addr_lock);
 	b->addr = *addr;
 	if (resolved && !atomic_load(&b->resolved))

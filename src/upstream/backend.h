@@ -38,8 +38,8 @@ struct backend {
 	unsigned slot;  /* small index for per-worker arrays; used again later */
 	char *upstream; /* name */
 	char *name;
-	uint64_t name_hash; /* stable, of name */
-	char *address;      /* as configured */
+	char *address;             /* as configured */
+	_Atomic uint64_t identity; /* the same on every node; see backend_identity */
 	_Atomic uint32_t weight;
 	_Atomic int admin_state; /* enum backend_admin_state */
 	atomic_bool removed;
@@ -83,6 +83,14 @@ struct backend *backend_new(const char *upstream, const struct config_backend *c
 /* Is this the record of that row of a configuration? Of a name with several addresses
  * there is one for each: b, b#2, b#3 ... */
 bool backend_is_of(const struct backend *b, const struct config_backend *conf);
+
+/* What several nodes agree on without asking each other: a hash of the name, or, where
+ * its address was looked up, of that: which one is called b and which b#2 is chance. */
+static inline uint64_t
+backend_identity(const struct backend *b)
+{
+	return atomic_load_explicit(&b->identity, memory_order_relaxed);
+}
 
 /* Does the address have to be looked up? */
 bool backend_address_is_name(const char *address);

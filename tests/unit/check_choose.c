@@ -128,7 +128,8 @@ returning(const struct choice *c, const struct backend *chosen, uint64_t issued_
 {
 	struct client_key key = {.found = true, .has_hint = true};
 
-	cookie_write(value, secret, c->cookie_id, issued_s, "chat", chosen->name);
+	cookie_write(value, secret, c->cookie_id, issued_s, up->id,
+	    backend_identity(chosen));
 	ck_assert(cookie_parse(str_of(value), &key.cookie));
 	key.hash = client_key_of_id(up->id, c->cookie_id);
 	return key;

@@ -158,7 +158,7 @@ START_TEST(our_cookie_is_known_by_its_id_alone)
 	cookie_new_id(id);
 	list_is(COOKIE("roost"), ADDRESS, 2);
 	for (unsigned second = 0; second < 2; second++) {
-		cookie_write(value, secret, id, second, "chat", second ? "b1" : "b2");
+		cookie_write(value, secret, id, second, 1, second ? 2 : 3);
 		snprintf(header, sizeof(header), "Cookie: x=y; roost=%s\r\n", value);
 		key = key_of("/", header);
 		ck_assert(key.found && !key.weak && !key.issue && key.has_hint);
@@ -234,7 +234,7 @@ START_TEST(an_administrator_names_clients_by_their_sources)
 	ck_assert(same(named("address:::ffff:192.0.2.1"), key_of("/", "")));
 	ck_assert(named("address:192.0.2.1").weak);
 	cookie_new_id(id);
-	cookie_write(value, secret, id, 1000, "u", "b");
+	cookie_write(value, secret, id, 1000, 1, 2);
 	snprintf(text, sizeof(text), "Cookie: roost=%s\r\n", value);
 	{
 		struct client_key browser = key_of("/", text);
@@ -253,9 +253,9 @@ END_TEST
 
 START_TEST(what_names_no_client)
 {
-	static const char *const others[] = {"", ":", "x", "header", "header:",
-	    "Header:x", "head:x", "address:", "address:here", "address:192.0.2.1:80",
-	    "cookie:"};
+	static const char *const others[] = {"", ":", "x", "header",
+	    "header:", "Header:x", "head:x", "address:", "address:here",
+	    "address:192.0.2.1:80", "cookie:"};
 
 	sources[2] = COOKIE("sid");
 	list_is(HEADER("X-Client"), ADDRESS, 3);

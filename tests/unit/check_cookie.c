@@ -9,6 +9,8 @@
 
 Suite *suite_cookie(void);
 
+enum { CHAT = 1, API, B1, B2 };
+
 static uint8_t secret[HASH_SECRET], other_secret[HASH_SECRET];
 
 static void
@@ -25,12 +27,12 @@ START_TEST(what_is_written_is_read_back)
 
 	cookie_new_id(id);
 	ck_assert_uint_eq(strlen(id), COOKIE_ID);
-	cookie_write(value, secret, id, 1700000000, "chat", "b1");
+	cookie_write(value, secret, id, 1700000000, CHAT, B1);
 	ck_assert_uint_eq(strlen(value), COOKIE_VALUE);
 	ck_assert(cookie_parse(str_of(value), &c));
 	ck_assert(str_eq(c.id, str_of(id)));
 	ck_assert_uint_eq(c.issued, 1700000000);
-	ck_assert(cookie_names(&c, secret, "chat", "b1"));
+	ck_assert(cookie_names(&c, secret, CHAT, B1));
 }
 END_TEST
 
@@ -40,13 +42,13 @@ START_TEST(the_tag_names_one_backend_of_one_upstream)
 	struct cookie c;
 
 	cookie_new_id(id);
-	cookie_write(value, secret, id, 1700000000, "chat", "b1");
+	cookie_write(value, secret, id, 1700000000, CHAT, B1);
 	ck_assert(cookie_parse(str_of(value), &c));
-	ck_assert(!cookie_names(&c, secret, "chat", "b2"));
-	ck_assert(!cookie_names(&c, secret, "api", "b1"));
-	ck_assert(!cookie_names(&c, other_secret, "chat", "b1"));
+	ck_assert(!cookie_names(&c, secret, CHAT, B2));
+	ck_assert(!cookie_names(&c, secret, API, B1));
+	ck_assert(!cookie_names(&c, other_secret, CHAT, B1));
 	c.issued++;
-	ck_assert(!cookie_names(&c, secret, "chat", "b1"));
+	ck_assert(!cookie_names(&c, secret, CHAT, B1));
 }
 END_TEST
 
@@ -55,14 +57,14 @@ START_TEST(a_changed_cookie_names_nothing)
 	char id[COOKIE_ID + 1], value[COOKIE_VALUE + 1];
 
 	cookie_new_id(id);
-	cookie_write(value, secret, id, 1700000000, "chat", "b1");
+	cookie_write(value, secret, id, 1700000000, CHAT, B1);
 	for (int i = 0; i < COOKIE_VALUE; i++) {
 		char was = value[i];
 		struct cookie c;
 
 		value[i] = was == 'B' ? 'C' : 'B';
 		if (cookie_parse(str_of(value), &c))
-			ck_assert(!cookie_names(&c, secret, "chat", "b1"));
+			ck_assert(!cookie_names(&c, secret, CHAT, B1));
 		value[i] = was;
 	}
 }

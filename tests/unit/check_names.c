@@ -408,6 +408,25 @@ START_TEST(test_each_address_is_a_backend)
 }
 END_TEST
 
+START_TEST(test_nodes_agree_on_an_address_whatever_its_number)
+{
+	uint64_t one, two;
+
+	configure("{name: a, address: \"" NAMED "\"}");
+	found("1 2");
+	one = backend_identity(up->backends[0]);
+	two = backend_identity(up->backends[1]);
+	ck_assert_uint_ne(one, two);
+	snapshot_put(snapshot);
+	snapshot = NULL;
+	configure("{name: a, address: \"" NAMED "\"}");
+	found("2 1");
+	check_backends("a@2 a#2@1");
+	ck_assert_uint_eq(backend_identity(up->backends[0]), two);
+	ck_assert_uint_eq(backend_identity(up->backends[1]), one);
+}
+END_TEST
+
 START_TEST(test_address_that_goes_is_removed_and_its_number_is_used_again)
 {
 	struct backend *gone;
@@ -544,6 +563,7 @@ suite_names(void)
 	tcase_add_checked_fixture(t, fresh_snapshot, drop_snapshot);
 	tcase_add_test(t, test_first_address_needs_no_snapshot);
 	tcase_add_test(t, test_each_address_is_a_backend);
+	tcase_add_test(t, test_nodes_agree_on_an_address_whatever_its_number);
 	tcase_add_test(t,
 	    test_address_that_goes_is_removed_and_its_number_is_used_again);
 	tcase_add_test(t, test_address_that_changes_is_another_backend);
