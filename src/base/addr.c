@@ -7,8 +7,8 @@
  */
 #include "base/addr.h"
 
+#include "base/strbuf.h"
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <sys/un.h>
 
 /* Digits alone, without leading zeroes. */
@@ -119,24 +119,45 @@ addr_parse(struct str text, struct addr *addr_r)
 	return true;
 }
 
+/* By hand: it is done for each connection, and inet_ntop goes through printf. */
+static void
+print_ipv4(const struct in_addr *ip, struct strbuf *out)
+{
+	const uint8_t *bytes = (const uint8_t *)ip;
+
+	strbuf_u64(out, bytes[0]);
+	for (size_t i = 1; i < sizeof *ip; i++) {
+		strbuf_lit(out, ".");
+		strbuf_u64(out, bytes[i]);
+	}
+}
+
+static void
+print_ipv6(const struct in6_addr *ip, bool in_brackets, struct strbuf *out)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	strbuf_puts(out, in_brackets ? "[" : "");
+	strbuf_puts(out, inet_ntop(AF_INET6, ip, text, sizeof text));
+	strbuf_puts(out, in_brackets ? "]" : "");
+}
+
 const char *
 addr_print(const struct addr *a, bool with_port, char buf[ADDR_TEXT])
 {
-	bool v6 = a->sa.sa_family == AF_INET6;
-	char ip[INET6_ADDRSTRLEN];
-	const void *bytes = v6 ? (const void *)&a->in6.sin6_addr : &a->in4.sin_addr;
+	struct strbuf out = strbuf_over(buf, ADDR_TEXT);
 
-	if (a->sa.sa_family == AF_UNIX)
-		snprintf(buf, ADDR_TEXT, "unix");
-	else if (addr_len(a) == 0 || !inet_ntop(a->sa.sa_family, bytes, ip, sizeof(ip)))
-		snprintf(buf, ADDR_TEXT, "-");
-	else if (!with_port)
-		snprintf(buf, ADDR_TEXT, "%s", ip);
-	else if (v6)
-		snprintf(buf, ADDR_TEXT, "[%s]:%u", ip, addr_port(a));
-	else
-		snprintf(buf, ADDR_TEXT, "%s:%u", ip, addr_port(a));
-	return buf;
+	switch (a->sa.sa_family) {
+	case AF_INET: print_ipv4(&a->in4.sin_addr, &out); break;
+	case AF_INET6: print_ipv6(&a->in6.sin6_addr, with_port, &out); break;
+	case AF_UNIX: strbuf_lit(&out, "unix"); break;
+	default: strbuf_lit(&out, "-"); break;
+	}
+	if (with_port && addr_len(a)) {
+		strbuf_lit(&out, ":");
+		strbuf_u64(&out, addr_port(a));
+	}
+	return strbuf_cstr(&out);
 }
 
 socklen_t

@@ -45,7 +45,9 @@ make_id(char id[SESSION_ID + 1])
 	uint64_t bits;
 
 	random_secret(&bits, sizeof bits);
-	snprintf(id, SESSION_ID + 1, "%016llx", (unsigned long long)bits);
+	for (size_t i = 0; i < SESSION_ID; i++, bits >>= 4)
+		id[i] = "0123456789abcdef"[bits & 15];
+	id[SESSION_ID] = '\0';
 }
 
 /* Several header lines are one list (RFC 6455, 9.1). */
