@@ -43,6 +43,19 @@ io_want(struct io *io, unsigned want)
 	return false;
 }
 
+/* In this order libevent has somebody who waits for the descriptor all the time, and
+ * tells epoll nothing. */
+bool
+io_move(struct io *to, struct io *from, void (*on_ready)(struct io *io, unsigned what))
+{
+	bool ok;
+
+	io_init(to, from->loop, from->fd, on_ready);
+	ok = io_want(to, from->want);
+	io_detach(from);
+	return ok;
+}
+
 int
 io_detach(struct io *io)
 {

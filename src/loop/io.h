@@ -32,6 +32,12 @@ void io_init(struct io *io, struct loop *loop, int fd,
 /* From now on wait for exactly this (IO_READ | IO_WRITE, or 0). False: no memory. */
 bool io_want(struct io *io, unsigned want);
 
+/* Moves the descriptor to another owner's io, which waits for what `from` waited for;
+ * `from` is closed afterwards. Nothing changes for the kernel. False: no memory, and
+ * `to` waits for nothing. */
+bool io_move(struct io *to, struct io *from,
+    void (*on_ready)(struct io *io, unsigned what));
+
 /* Stops waiting and gives the descriptor away. */
 int io_detach(struct io *io);
 

@@ -88,14 +88,16 @@ stream_init(struct stream *s, struct loop *loop, int fd, const struct stream_ops
 void
 stream_move(struct stream *to, struct stream *from, const struct stream_ops *ops)
 {
-	struct loop *loop = from->io.loop;
-
-	stream_init(to, loop, io_detach(&from->io), ops);
-	to->out = from->out;
-	to->broken = from->broken;
+	*to = (struct stream){
+	    .out = from->out,
+	    .ops = ops,
+	    .reading = from->reading,
+	    .broken = from->broken,
+	};
 	from->out = (struct queue){0};
 	from->reading = false;
-	update_interest(to);
+	if (!io_move(&to->io, &from->io, on_ready))
+		mark_broken(to);
 }
 
 ssize_t

@@ -45,7 +45,7 @@ void stream_init(struct stream *s, struct loop *loop, int fd,
     const struct stream_ops *ops);
 
 /* Moves the connection with its queue to another owner's stream; `from` is closed
- * afterwards. Reading is off in `to`. */
+ * afterwards. What was read goes on being read. */
 void stream_move(struct stream *to, struct stream *from, const struct stream_ops *ops);
 
 /* Bytes read (> 0), STREAM_END, STREAM_AGAIN or STREAM_ERROR. */
