@@ -143,7 +143,9 @@ libroost_a_SOURCES += \
 	src/ws/history.c src/ws/history.h \
 	src/ws/reaper.c \
 	src/ws/registry.c src/ws/registry.h \
-	src/ws/rehome.c src/ws/rehome.h \
+	src/ws/rehome.c src/ws/rehome.h src/ws/rehome_private.h \
+	src/ws/rehome_cut.c \
+	src/ws/rehome_dial.c \
 	src/ws/seat.c \
 	src/ws/session.c src/ws/session.h \
 	src/ws/session_private.h \

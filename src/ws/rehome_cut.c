@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rehome_cut.c - cuts the client off from the old backend between two messages, hears
+ * that out, and hands the client to the new one.
+ */
+#include "ws/rehome_private.h"
+
+#include "base/log.h"
+#include "upstream/backend.h"
+#include "upstream/conn.h"
+#include "ws/registry.h"
+
+enum {
+	QUIET_MS = 100, /* nothing said for so long: nothing is under way */
+	CUT_WITHIN_MS =
+	    1000, /* no good moment for so long: the next boundary will do */
+};
+
+/* ---- switching ---- */
+
+static void
+log_done(const struct rehoming *m, uint64_t now_us)
+{
+	const struct session *s = m->session;
+	uint64_t pause = m->cut_us ? now_us - m->cut_us : 0;
+
+	log_info(TOPIC_REHOME,
+	    "session %s: re-homed from %s to %s (%s), pause %llu.%03llu ms", s->id,
+	    s->home->name, m->to->name,
+	    s->state == SESSION_RECONNECTING ? "backend lost"
+	    : m->why == MOVE_LEAVING         ? "backend leaving"
+	    : m->why == MOVE_ASKED           ? "asked for"
+					     : "balance",
+	    (unsigned long long)pause / 1000, (unsigned long long)pause % 1000);
+}
+
+static void
+take_new_home(struct session *s, struct rehoming *m)
+{
+	struct half *b = &s->backend;
+	bool compressed = b->scan.compressed;
+
+	history_left_home(s, s->home); /* keeps the reference */
+	s->home = backend_get(m->to);
+	half_shut(b);
+	b->lost = b->close_sent = b->ping_due = false;
+	b->close_code = b->told_code = 0;
+	b->stuck_ms = b->asked_ms = 0;
+	b->asked_us = 0;
+	b->alive_ms = clock_now_ms();
+	s->ended_by = SIDE_NONE;
+	frame_scanner_init(&b->scan, false, compressed);
+	conn_give_stream(m->conn, &b->stream, &half_ops);
+	b->stream.keep_whole = true;
+	m->conn = NULL;
+}
+
+/* What no backend has accepted yet goes first. */
+static void
+send_unsent(struct session *s)
+{
+	struct queue q = s->unsent;
+
+	if (queue_size(&q) == 0)
+		return;
+	s->unsent = (struct queue){0};
+	if (half_replay(&s->backend, queue_bytes(&q), queue_size(&q)) != STREAM_BROKEN)
+		queue_clear(&q);
+	else
+		s->unsent = q; /* it is gone again already: for the one after it */
+}
+
+/* The new backend takes over. */
+static void
+switch_over(struct rehoming *m)
+{
+	struct session *s = m->session;
+	struct strbuf early = m->answer;
+	struct backend *next = m->next;
+	enum move_why why = m->why;
+
+	log_done(m, clock_now_us());
+	m->answer = STRBUF_INIT;
+	m->next = NULL;
+	s->tries = 0;
+	take_new_home(s, m);
+	s->moves++;
+	history_note(s, HISTORY_SUCCEEDED);
+	count_add(&s->registry->loop->counters, COUNT_REHOMES_DONE, 1);
+	if (s->state == SESSION_RECONNECTING)
+		session_set_state(s, SESSION_CONNECTED);
+	move_end(m);
+	send_unsent(s);
+	if (early.len)
+		half_take(&s->backend, (const uint8_t *)early.data, early.len);
+	strbuf_fini(&early);
+	if (s->state == SESSION_CONNECTED) {
+		half_resume(&s->backend);
+		half_resume(&s->client);
+	}
+	if (next)
+		rehome_start(s, next, why, 0);
+	backend_put(next);
+}
+
+void
+rehome_old_is_done(struct session *s)
+{
+	struct rehoming *m = s->move;
+
+	/* a message that the old backend began and never ended cannot be mended */
+	if (frame_between_messages(&s->backend.scan)) {
+		switch_over(m);
+		return;
+	}
+	session_close(s, REASON_SESSION_BACKEND_LOST, CLOSE_RESTART, "backend lost");
+}
+
+void
+move_drain_timed_out(struct rehoming *m)
+{
+	struct session *s = m->session;
+
+	s->backend.lost = true;
+	rehome_old_is_done(s);
+}
+
+/* ---- cutting ---- */
+
+/* Many servers answer a Close at once and drop what they were about to say. So it is
+ * said when nothing is under way: every question has its answer, or nobody has said
+ * anything for a while. */
+static bool
+is_settled(const struct session *s)
+{
+	return s->unanswered == 0 || clock_now_ms() - session_heard_ms(s) >= QUIET_MS;
+}
+
+static void
+say_goodbye(struct rehoming *m)
+{
+	struct session *s = m->session;
+
+	m->state = MOVE_DRAINING;
+	half_send_close(&s->backend, CLOSE_GOING_AWAY, "re-homed");
+	loop_timer(s->registry->loop, &m->timer, s->up->conf->rehome.drain_timeout_ms);
+}
+
+/* From here on the client's words wait for the new backend. */
+static void
+cut(struct rehoming *m)
+{
+	struct session *s = m->session;
+
+	s->cut_wanted = false;
+	m->cut_us = clock_now_us();
+	m->until_ms = clock_now_ms() + s->up->conf->rehome.drain_timeout_ms;
+	m->state = MOVE_SETTLING;
+	if (is_settled(s))
+		say_goodbye(m);
+	else
+		loop_timer(s->registry->loop, &m->timer, QUIET_MS);
+}
+
+void
+rehome_look(struct session *s)
+{
+	struct rehoming *m = s->move;
+	bool client_pauses = frame_between_messages(&s->client.scan);
+
+	if (m->state == MOVE_SETTLING) {
+		if (is_settled(s) || clock_now_ms() >= m->until_ms)
+			say_goodbye(m);
+	} else if (m->state == MOVE_CUTTING && client_pauses) {
+		if (s->cut_wanted ||
+		    (is_settled(s) && frame_between_messages(&s->backend.scan)))
+			cut(m);
+	}
+}
+
+void
+move_look_later(struct rehoming *m)
+{
+	struct session *s = m->session;
+
+	rehome_look(s);
+	if (s->move != m || m->state == MOVE_DRAINING)
+		return;
+	if (m->state == MOVE_CUTTING && clock_now_ms() >= m->until_ms) {
+		if (s->cut_wanted) { /* the client's message does not end */
+			move_failed(m, REASON_BODY_TIMEOUT);
+			return;
+		}
+		s->cut_wanted = true;
+		m->until_ms = clock_now_ms() + s->up->conf->rehome.drain_timeout_ms;
+		rehome_look(s);
+	}
+	if (m->state != MOVE_DRAINING)
+		loop_timer(s->registry->loop, &m->timer, QUIET_MS);
+}
+
+void
+move_agreed(struct rehoming *m)
+{
+	struct session *s = m->session;
+
+	stream_read_off(&m->conn->stream);
+	if (s->state == SESSION_RECONNECTING) {
+		switch_over(m);
+		return;
+	}
+	m->state = MOVE_CUTTING;
+	m->until_ms = clock_now_ms() + CUT_WITHIN_MS;
+	loop_timer(s->registry->loop, &m->timer, QUIET_MS);
+	rehome_look(s);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rehome_dial.c - the new backend of a move: connects, repeats the client's handshake,
+ * and takes its answer, which has to be the old one's.
+ */
+#include "ws/rehome_private.h"
+
+#include "message/response.h"
+#include "upstream/backend.h"
+#include "upstream/conn.h"
+#include "upstream/pool.h"
+#include "ws/registry.h"
+#include <sys/socket.h>
+
+static void
+send_greeting(struct rehoming *m)
+{
+	struct session *s = m->session;
+	struct strbuf head = STRBUF_INIT;
+
+	strbuf_str(&head, s->greeting->request);
+	strbuf_lit(&head, "Roost-Session: ");
+	strbuf_puts(&head, s->id);
+	strbuf_lit(&head, "\r\nRoost-Rehomed-From: ");
+	strbuf_puts(&head, s->home->name);
+	strbuf_lit(&head, "\r\n\r\n");
+	if (head.failed ||
+	    stream_put(&m->conn->stream, head.data, head.len) == STREAM_BROKEN)
+		move_failed(m, REASON_BACKEND_LOST);
+	strbuf_fini(&head);
+}
+
+static void
+on_connected(struct conn *c)
+{
+	struct rehoming *m = c->user;
+
+	m->state = MOVE_GREETING;
+	loop_timer(m->session->registry->loop, &m->timer,
+	    m->session->up->conf->timeouts.first_byte_ms);
+	send_greeting(m);
+}
+
+static void
+on_failed(struct conn *c, enum reason why)
+{
+	struct rehoming *m = c->user;
+
+	m->conn = NULL; /* it closes itself */
+	move_failed(m, why);
+}
+
+/* Does the new backend agree to just what the client holds already? */
+static bool
+same_terms(const struct session *s, const struct response *r)
+{
+	const struct greeting *g = s->greeting;
+
+	return str_eq(response_value(r, HEADER_SEC_WEBSOCKET_PROTOCOL), g->protocol) &&
+	       str_eq(response_value(r, HEADER_SEC_WEBSOCKET_EXTENSIONS),
+		   g->extensions);
+}
+
+static void
+take_answer(struct rehoming *m)
+{
+	struct session *s = m->session;
+	struct response r;
+	size_t used;
+
+	switch (response_parse(m->answer.data, m->answer.len, METHOD_GET, &r, &used)) {
+	case PARSE_MORE: return;
+	case PARSE_BAD: move_failed(m, REASON_BAD_RESPONSE); return;
+	case PARSE_DONE: break;
+	}
+	if (r.status == 401 || r.status == 403) {
+		move_refused(m);
+		return;
+	}
+	if (r.status != 101 || !same_terms(s, &r) ||
+	    !handshake_answer_ok(&r, str_of(s->greeting->key), s->greeting->protocol,
+		s->greeting->extensions)) {
+		move_failed(m, REASON_UPGRADE_ANSWER);
+		return;
+	}
+	strbuf_drop(&m->answer, used);
+	move_agreed(m);
+}
+
+static void
+on_readable(struct conn *c)
+{
+	struct rehoming *m = c->user;
+	uint8_t *p = c->pools->loop->scratch;
+	ssize_t n = stream_read(&c->stream, p, LOOP_READ);
+
+	if (n == STREAM_AGAIN)
+		return;
+	if (n > 0) {
+		strbuf_append(&m->answer, p, (size_t)n);
+		if (!m->answer.failed && m->state == MOVE_GREETING)
+			take_answer(m);
+		return;
+	}
+	move_failed(m, REASON_BACKEND_LOST);
+}
+
+static void
+on_drained(struct conn *c)
+{
+}
+
+static void
+on_broken(struct conn *c)
+{
+	move_failed(c->user, REASON_BACKEND_LOST);
+}
+
+static const struct conn_ops conn_ops = {
+    .on_connected = on_connected,
+    .on_failed = on_failed,
+    .on_readable = on_readable,
+    .on_drained = on_drained,
+    .on_broken = on_broken,
+};
+
+/* On whose behalf; the client's address is the one that trusted peers told. */
+static struct conn_hello
+hello_of(const struct session *s)
+{
+	struct conn_hello hello = {
+	    .version = (unsigned)s->up->conf->proxy_protocol,
+	    .source = s->peer,
+	};
+	socklen_t n = sizeof hello.destination;
+
+	static_assert(PROXY_OUT_V1 == 1 && PROXY_OUT_V2 == 2, "they are versions");
+	if (getsockname(s->client.stream.io.fd, &hello.destination.sa, &n))
+		hello.destination = (struct addr){0};
+	return hello;
+}
+
+void
+move_dial(struct rehoming *m)
+{
+	struct session *s = m->session;
+	struct conn_hello hello = hello_of(s);
+	enum reason why;
+
+	m->state = MOVE_DIALING;
+	history_note(s, HISTORY_TRIED);
+	m->conn = conn_open(s->registry->pools, m->to, hello.version ? &hello : NULL,
+	    s->up->conf->timeouts.connect_ms, &conn_ops, m, &why);
+	if (!m->conn)
+		move_failed(m, why);
+}

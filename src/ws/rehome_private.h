@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rehome_private.h - what the files of a move share: rehome.c (its beginning, its tries
+ * and its end), rehome_dial.c (the new backend's connection and answer), rehome_cut.c
+ * (from one backend to the other). The picture is in rehome.h.
+ */
+#ifndef ROOST_WS_REHOME_PRIVATE_H
+#define ROOST_WS_REHOME_PRIVATE_H
+
+#include "base/strbuf.h"
+#include "ws/rehome.h"
+#include "ws/session_private.h"
+
+struct conn;
+
+enum move_state {
+	MOVE_WAITING,  /* for its turn, or for the next try */
+	MOVE_DIALING,  /* for the new backend to accept */
+	MOVE_GREETING, /* for its 101 */
+	MOVE_CUTTING,  /* for a moment to cut the client off */
+	MOVE_SETTLING, /* for the old backend to answer what was asked before the cut */
+	MOVE_DRAINING  /* for its Close */
+};
+
+/* One session on its way. Owner: the session. Freed at the end of the turn. */
+struct rehoming {
+	struct session *session; /* borrowed */
+	struct backend *to;      /* a reference */
+	struct backend
+	    *next;         /* a reference: the client was sent on meanwhile; or NULL */
+	struct conn *conn; /* owned: the new backend's */
+	struct strbuf answer; /* what it has said so far; after its head: early words */
+	struct timer timer;
+	struct grave grave;
+	uint64_t cut_us;   /* when the client was cut off */
+	uint64_t until_ms; /* CUTTING, SETTLING: not longer than that */
+	enum move_state state;
+	enum move_why why;
+};
+
+/* Ends the move; the session stays with the backend it has. */
+void move_end(struct rehoming *m);
+
+/* This try has failed: the move may be over afterwards. */
+void move_failed(struct rehoming *m, enum reason why);
+
+/* The new backend does not want this client (401, 403): the session stays where it is.
+ */
+void move_refused(struct rehoming *m);
+
+/* ---- rehome_dial.c ---- */
+
+/* Connects to m->to and repeats the handshake; move_agreed or move_failed follows. */
+void move_dial(struct rehoming *m);
+
+/* ---- rehome_cut.c ---- */
+
+/* The new backend has agreed: cuts as soon as there is a good moment. */
+void move_agreed(struct rehoming *m);
+
+/* CUTTING, SETTLING: nothing was said for a while. */
+void move_look_later(struct rehoming *m);
+
+/* The old backend has had its time to say its last words. */
+void move_drain_timed_out(struct rehoming *m);
+
+#endif
