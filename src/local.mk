@@ -108,11 +108,15 @@ libroost_a_SOURCES += \
 	src/route/dry_run.c \
 	src/route/edits.c src/route/edits.h \
 	src/route/errands.c \
+	src/route/leaving.c \
 	src/route/path.c src/route/path.h \
 	src/route/pins.c src/route/pins.h \
 	src/route/planner.c src/route/planner.h src/route/planner_private.h \
 	src/route/quota.c src/route/quota.h \
-	src/route/router.c src/route/router.h
+	src/route/router.c src/route/router.h \
+	src/route/surplus.c \
+	src/route/targets.c \
+	src/route/watch.c
 
 # from bytes to exchange and back
 libroost_a_SOURCES += \

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 
 enum {
-	BATCH = 16,
 	ERRANDS_MAX = 64,
 	ERRAND_MAX_MS = 600000 /* one that comes to no end */
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * planner_private.h - what planner.c (watching and moving), errands.c (moves that are
- * asked for) and dry_run.c (moves that are not made) share.
+ * planner_private.h - what the files of the planner share: watch.c (what has changed),
+ * targets.c (where to), leaving.c and surplus.c (who), errands.c (moves that are asked
+ * for), dry_run.c (moves that are not made) and planner.c, which makes them.
  */
 #ifndef ROOST_ROUTE_PLANNER_PRIVATE_H
 #define ROOST_ROUTE_PLANNER_PRIVATE_H
@@ -13,6 +14,7 @@
 enum {
 	TICK_MS = 100,
 	STAY_MS = 1000, /* bound shorter than that: not moved yet */
+	BATCH = 16,     /* keys collected at once */
 };
 
 /* What a backend looked like at the last tick. */
@@ -67,6 +69,15 @@ struct turn {
 /* May it move one more now? A dry run goes on until the plan is full. */
 bool turn_has_token(const struct turn *t);
 
+/* False: its pin points elsewhere by now. */
+bool turn_move(struct turn *t, struct hash128 key, struct seat *from, struct seat *to,
+    enum move_why why);
+
+/* ---- watch.c ---- */
+
+/* What it holds, for a dry run what it would hold. */
+unsigned seat_load(const struct seat *seat);
+
 /* `likely`: where to look first. */
 struct seat *seat_find(struct watch *w, const struct backend *b, size_t likely);
 
@@ -78,6 +89,8 @@ bool watch_refresh(struct watch *w, const struct upstream *up, uint64_t now_ms);
 void watch_debounce(struct watch *w, uint64_t debounce_ms, uint64_t now_ms);
 void watch_fini(struct watch *w);
 
+/* ---- targets.c ---- */
+
 /* May a client of `from` go there? */
 bool turn_fits(const struct turn *t, const struct seat *seat,
     const struct backend *from);
@@ -87,9 +100,8 @@ struct seat *turn_target(const struct turn *t, const struct backend *from);
 struct seat *turn_target_for(const struct turn *t, struct hash128 key,
     const struct seat *from, bool stay);
 
-/* False: its pin points elsewhere by now. */
-bool turn_move(struct turn *t, struct hash128 key, struct seat *from, struct seat *to,
-    enum move_why why);
+/* ---- leaving.c, surplus.c ---- */
+
 void turn_plan_leaving(struct turn *t);
 void turn_plan_surplus(struct turn *t);
 
