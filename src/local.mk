@@ -170,8 +170,13 @@ libroost_a_SOURCES += \
 
 # puts it all together
 libroost_a_SOURCES += \
+	src/daemon/control.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/host.c \
+	src/daemon/names.c \
 	src/daemon/process.c src/daemon/process.h \
+	src/daemon/reload.c \
+	src/daemon/signals.c \
 	src/daemon/sockets.c src/daemon/sockets.h \
 	src/daemon/worker.c src/daemon/worker.h
 

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * daemon.c - the control thread: starts workers, reloads, plans moves, stops.
- *
- * It owns the pin table, the newest snapshot, the planner, the prober and the resolver,
- * and touches no connection but those of health checks. Workers hear from it by
- * messages only.
+ * daemon.c - the control thread: starts everything, turns its loop, ends everything.
  */
 #include "daemon/daemon.h"
 
@@ -13,16 +9,13 @@
 #include "base/sink.h"
 #include "base/strbuf.h"
 #include "config/config.h"
+#include "daemon/control.h"
 #include "daemon/process.h"
 #include "daemon/sockets.h"
 #include "daemon/worker.h"
 #include "loop/loop.h"
-#include "route/choose.h"
 #include "route/pins.h"
-#include "route/planner.h"
 #include "route/quota.h"
-#include "route/router.h"
-#include "upstream/outlier.h"
 #include "upstream/probe.h"
 #include "upstream/resolver.h"
 #include "upstream/upstream.h"
@@ -36,50 +29,9 @@
 enum {
 	PLAN_MS = 100,
 	SWEEP_MS = 1000,
-	GRACE_MS = 10000, /* what a graceful stop may take */
 	SECRET_FILE_MAX = 4096,
 	QUOTA_CLIENTS = 1000000, /* that may be counted at once */
 };
-
-/* Owner and thread: the control thread, for the life of the process. */
-struct control {
-	const struct daemon_options *options;
-	struct loop *loop;
-	struct snapshot *snapshot; /* a reference: the newest */
-	struct pins *pins;
-	struct quota *quota;
-	struct sink *access_log; /* NULL: off */
-	struct chooser chooser;
-	struct planner *planner;
-	struct pace pace;
-	struct resolver *resolver;
-	struct prober *prober;
-	struct panics panics;
-	struct sockets *sockets;
-	struct admin *admin; /* NULL: none */
-	struct worker **workers;
-	size_t n_workers, n_gone;
-	struct event *signals[5];
-	struct timer plan_timer, sweep_timer;
-	bool stopping;
-	uint8_t secret[HASH_SECRET];
-};
-
-/* ---- errors ---- */
-
-/* Logs every line of a text on its own. */
-static void
-log_lines(enum log_level level, struct strbuf *text)
-{
-	const char *line = strbuf_cstr(text), *end;
-
-	for (; *line; line = end + (*end == '\n')) {
-		end = strchr(line, '\n');
-		if (!end)
-			end = line + strlen(line);
-		log_at(level, TOPIC_CONFIG, "%.*s", (int)(end - line), line);
-	}
-}
 
 /* ---- time ---- */
 
@@ -124,190 +76,6 @@ on_sweep(struct timer *t)
 	pins_sweep(c->pins, clock_now_ms());
 	quota_sweep(c->quota, clock_now_ms());
 	loop_timer(c->loop, t, SWEEP_MS);
-}
-
-/* ---- reload ---- */
-
-/* Takes over config; NULL: no memory. */
-static struct snapshot *
-make_snapshot(struct config *config, const struct snapshot *old)
-{
-	struct router *router = router_new(config);
-	struct snapshot *s = router ? snapshot_new(config, old) : NULL;
-
-	if (!s) {
-		if (router)
-			router_free(router);
-		config_free(config);
-		return NULL;
-	}
-	s->router = router;
-	s->router_free = router_free;
-	return s;
-}
-
-static void
-log_changes(const struct config *old, const struct config *new)
-{
-	struct strbuf changes = STRBUF_INIT, restart = STRBUF_INIT;
-
-	config_diff(old, new, &changes, &restart);
-	log_lines(LEVEL_NOTICE, &changes);
-	if (restart.len) {
-		log_warn(TOPIC_CONFIG, "these changes need a restart:");
-		log_lines(LEVEL_WARN, &restart);
-	}
-	log_notice(TOPIC_CONFIG, "configuration reloaded%s",
-	    changes.len || restart.len ? "" : " (nothing has changed)");
-	strbuf_fini(&changes);
-	strbuf_fini(&restart);
-}
-
-/* Everybody gets the new snapshot; returns the old one, whose reference is the caller's
- * now. */
-static struct snapshot *
-set_snapshot(struct control *c, struct snapshot *s)
-{
-	struct snapshot *old = c->snapshot;
-
-	/* what leaves it now must have been seen in it */
-	planner_tick(c->planner, old, clock_now_ms());
-	c->snapshot = s;
-	prober_watch(c->prober, s);
-	for (size_t i = 0; i < c->n_workers; i++)
-		worker_set_snapshot(c->workers[i], s);
-	return old;
-}
-
-static void
-take_over(struct control *c, struct snapshot *s)
-{
-	struct snapshot *old = set_snapshot(c, s);
-
-	log_threshold = s->config->log.level;
-	pins_set_max(c->pins, s->config->pins.max);
-	resolver_watch(c->resolver, s);
-	if (c->admin)
-		admin_reload(c->admin, &s->config->admin);
-	log_changes(old->config, s->config);
-	snapshot_put(old);
-}
-
-static void
-reload(struct control *c)
-{
-	struct strbuf errors = STRBUF_INIT;
-	struct config *config =
-	    config_load(c->options->config_file, &c->options->flags, &errors);
-	struct snapshot *s = config ? make_snapshot(config, c->snapshot) : NULL;
-
-	if (s) {
-		take_over(c, s);
-	} else {
-		log_lines(LEVEL_ERROR, &errors);
-		log_error(TOPIC_CONFIG, "reload failed (%s); the running one stays",
-		    config ? "out of memory" : "bad configuration");
-	}
-	strbuf_fini(&errors);
-}
-
-/* ---- names ---- */
-
-struct found_message {
-	struct message message; /* first */
-	struct found found;
-	struct place places[DNS_MAX];
-	char address[]; /* as in found */
-};
-
-static void
-take_found(struct message *message, void *to)
-{
-	struct found_message *m = (struct found_message *)(void *)message;
-	struct control *c = to;
-	struct snapshot *s = NULL;
-	bool changed = false;
-
-	if (c && !c->stopping)
-		s = snapshot_found(c->snapshot, &m->found, &changed);
-	if (s)
-		snapshot_put(set_snapshot(c, s));
-	else if (changed)
-		log_error(TOPIC_DAEMON, "out of memory (addresses of %s)", m->address);
-	free(m);
-}
-
-/* On the resolver's thread. */
-static void
-on_found(void *arg, const struct found *found)
-{
-	struct control *c = arg;
-	size_t len = strlen(found->address) + 1;
-	struct found_message *m = malloc(sizeof *m + len);
-
-	if (!m) {
-		log_error(TOPIC_DAEMON, "out of memory (addresses of %s)",
-		    found->address);
-		return;
-	}
-	m->message.deliver = take_found;
-	memcpy(m->places, found->places, found->n * sizeof *m->places);
-	memcpy(m->address, found->address, len);
-	m->found = (struct found){m->address, m->places, found->n};
-	loop_post(c->loop, &m->message);
-}
-
-/* ---- signals ---- */
-
-static void
-stop(struct control *c)
-{
-	log_notice(TOPIC_DAEMON, c->stopping ? "stopping now" : "stopping");
-	sockets_end(c->sockets);
-	if (c->admin)
-		admin_stop(c->admin);
-	for (size_t i = 0; i < c->n_workers; i++)
-		if (c->stopping)
-			worker_quit(c->workers[i]);
-		else
-			worker_stop(c->workers[i], GRACE_MS);
-	c->stopping = true;
-}
-
-static void
-on_signal(evutil_socket_t number, short what, void *arg)
-{
-	struct control *c = arg;
-
-	switch (number) {
-	case SIGHUP:
-		if (!c->stopping)
-			reload(c);
-		break;
-	case SIGUSR1:
-		log_reopen();
-		if (c->access_log)
-			sink_reopen(c->access_log);
-		log_notice(TOPIC_DAEMON, "log files reopened");
-		break;
-	default: stop(c);
-	}
-}
-
-static const int handled[] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT};
-
-static bool
-catch_signals(struct control *c)
-{
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ,
-	    SIG_IGN); /* a log that may not grow is as a disk that is full */
-	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
-		c->signals[i] = evsignal_new(c->loop->base, handled[i], on_signal, c);
-		if (!c->signals[i] || event_add(c->signals[i], NULL))
-			return false;
-	}
-	return true;
 }
 
 /* ---- workers ---- */
@@ -365,72 +133,6 @@ start_workers(struct control *c, size_t n_workers)
 	return c->n_workers == n_workers;
 }
 
-/* ---- the admin API ---- */
-
-static struct snapshot *
-admin_snapshot(void *arg)
-{
-	return ((struct control *)arg)->snapshot;
-}
-
-static size_t
-admin_n_workers(void *arg)
-{
-	return ((struct control *)arg)->n_workers;
-}
-
-static bool
-admin_visit(void *arg, size_t worker,
-    bool (*visit)(void *arg, struct registry *registry), void *visit_arg)
-{
-	return worker_visit(((struct control *)arg)->workers[worker], visit, visit_arg);
-}
-
-static uint64_t
-count_all(const struct control *c, enum counter which)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < c->n_workers; i++)
-		sum += worker_counter(c->workers[i], which);
-	return sum;
-}
-
-static uint64_t
-admin_counter(void *arg, enum counter which)
-{
-	return count_all(arg, which);
-}
-
-static bool
-admin_is_stopping(void *arg)
-{
-	return ((struct control *)arg)->stopping;
-}
-
-/* Where none is configured there is none, which is right. */
-static bool
-open_admin(struct control *c)
-{
-	const struct admin_host host = {
-	    .loop = c->loop,
-	    .pins = c->pins,
-	    .planner = c->planner,
-	    .chooser = &c->chooser,
-	    .snapshot = admin_snapshot,
-	    .n_workers = admin_n_workers,
-	    .visit = admin_visit,
-	    .counter = admin_counter,
-	    .is_stopping = admin_is_stopping,
-	    .arg = c,
-	};
-
-	if (!c->snapshot->config->admin.bind)
-		return true;
-	c->admin = admin_open(&host, &c->snapshot->config->admin);
-	return c->admin != NULL;
-}
-
 /* ---- start ---- */
 
 /* The secret under which cookies are written: the file's, or one of our own. */
@@ -478,7 +180,7 @@ set_up(struct control *c, struct config *config)
 	random_secret(&seed, sizeof seed);
 	c->pins = pins_new(config->pins.max);
 	c->quota = quota_new(QUOTA_CLIENTS);
-	c->snapshot = make_snapshot(config, NULL);
+	c->snapshot = control_make_snapshot(config, NULL);
 	c->loop = loop_new(c);
 	chooser_init(&c->chooser, c->pins, c->secret, seed);
 	c->planner = planner_new(&c->chooser, on_move, c);
@@ -486,7 +188,7 @@ set_up(struct control *c, struct config *config)
 	timer_init(&c->plan_timer, on_plan);
 	timer_init(&c->sweep_timer, on_sweep);
 	if (!c->pins || !c->quota || !c->snapshot || !c->loop || !c->planner ||
-	    !c->prober || !catch_signals(c)) {
+	    !c->prober || !signals_catch(c)) {
 		log_error(TOPIC_DAEMON, "cannot start (out of memory or descriptors)");
 		return false;
 	}
@@ -524,7 +226,7 @@ claim_resources(struct control *c, size_t n_workers)
 	c->sockets = sockets_bind(c->snapshot->config, n_workers);
 	if (!c->sockets)
 		return false;
-	if (!open_access_log(c) || !open_admin(c))
+	if (!open_access_log(c) || !control_open_admin(c))
 		return false;
 	ok = (!o->pid_file || process_pid_file(o->pid_file, &error)) &&
 	     (!o->user || process_drop_privileges(o->user, &error));
@@ -558,7 +260,7 @@ start(struct control *c)
 
 	if (!claim_resources(c, n_workers))
 		return false;
-	c->resolver = resolver_start(on_found, c);
+	c->resolver = resolver_start(control_on_found, c);
 	if (!c->resolver || !start_workers(c, n_workers))
 		return false;
 	resolver_watch(c->resolver, c->snapshot);
@@ -581,7 +283,7 @@ log_totals(const struct control *c)
 	struct strbuf line = STRBUF_INIT;
 
 	for (int which = 0; which < COUNTER_COUNT; which++) {
-		uint64_t sum = count_all(c, which);
+		uint64_t sum = control_count(c, which);
 
 		if (sum)
 			strbuf_printf(&line, "%s%s %llu", line.len ? ", " : "",
@@ -614,9 +316,7 @@ tear_down(struct control *c)
 		sink_close(c->access_log);
 	sockets_free(c->sockets);
 	resolver_stop(c->resolver);
-	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
-		if (c->signals[i])
-			event_free(c->signals[i]);
+	signals_forget(c);
 	admin_free(c->admin);
 	if (c->planner)
 		planner_free(c->planner);

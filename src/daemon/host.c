@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * host.c - what the control thread lends to the admin API.
+ *
+ * Owner and thread: the control thread.
+ */
+#include "daemon/control.h"
+
+#include "admin/api.h"
+#include "config/config.h"
+#include "daemon/worker.h"
+#include "upstream/upstream.h"
+
+static struct snapshot *
+admin_snapshot(void *arg)
+{
+	return ((struct control *)arg)->snapshot;
+}
+
+static size_t
+admin_n_workers(void *arg)
+{
+	return ((struct control *)arg)->n_workers;
+}
+
+static bool
+admin_visit(void *arg, size_t worker,
+    bool (*visit)(void *arg, struct registry *registry), void *visit_arg)
+{
+	return worker_visit(((struct control *)arg)->workers[worker], visit, visit_arg);
+}
+
+uint64_t
+control_count(const struct control *c, enum counter which)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < c->n_workers; i++)
+		sum += worker_counter(c->workers[i], which);
+	return sum;
+}
+
+static uint64_t
+admin_counter(void *arg, enum counter which)
+{
+	return control_count(arg, which);
+}
+
+static bool
+admin_is_stopping(void *arg)
+{
+	return ((struct control *)arg)->stopping;
+}
+
+bool
+control_open_admin(struct control *c)
+{
+	const struct admin_host host = {
+	    .loop = c->loop,
+	    .pins = c->pins,
+	    .planner = c->planner,
+	    .chooser = &c->chooser,
+	    .snapshot = admin_snapshot,
+	    .n_workers = admin_n_workers,
+	    .visit = admin_visit,
+	    .counter = admin_counter,
+	    .is_stopping = admin_is_stopping,
+	    .arg = c,
+	};
+
+	if (!c->snapshot->config->admin.bind)
+		return true;
+	c->admin = admin_open(&host, &c->snapshot->config->admin);
+	return c->admin != NULL;
+}

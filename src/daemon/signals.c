@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * signals.c - what the process is told by signals.
+ *
+ * Owner and thread: the control thread.
+ */
+#include "daemon/control.h"
+
+#include "admin/api.h"
+#include "base/log.h"
+#include "base/sink.h"
+#include "daemon/sockets.h"
+#include "daemon/worker.h"
+#include "loop/loop.h"
+#include <event2/event.h>
+#include <signal.h>
+
+enum { GRACE_MS = 10000 }; /* what a graceful stop may take */
+
+void
+control_stop(struct control *c)
+{
+	log_notice(TOPIC_DAEMON, c->stopping ? "stopping now" : "stopping");
+	sockets_end(c->sockets);
+	if (c->admin)
+		admin_stop(c->admin);
+	for (size_t i = 0; i < c->n_workers; i++)
+		if (c->stopping)
+			worker_quit(c->workers[i]);
+		else
+			worker_stop(c->workers[i], GRACE_MS);
+	c->stopping = true;
+}
+
+static void
+on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct control *c = arg;
+
+	switch (number) {
+	case SIGHUP:
+		if (!c->stopping)
+			control_reload(c);
+		break;
+	case SIGUSR1:
+		log_reopen();
+		if (c->access_log)
+			sink_reopen(c->access_log);
+		log_notice(TOPIC_DAEMON, "log files reopened");
+		break;
+	default: control_stop(c);
+	}
+}
+
+static const int handled[CONTROL_SIGNALS] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT};
+
+bool
+signals_catch(struct control *c)
+{
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ,
+	    SIG_IGN); /* a log that may not grow is as a disk that is full */
+	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+		c->signals[i] = evsignal_new(c->loop->base, handled[i], on_signal, c);
+		if (!c->signals[i] || event_add(c->signals[i], NULL))
+			return false;
+	}
+	return true;
+}
+
+void
+signals_forget(struct control *c)
+{
+	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+		if (c->signals[i])
+			event_free(c->signals[i]);
+}
