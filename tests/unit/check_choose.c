@@ -3,12 +3,9 @@
  * check_choose.c - the order of precedence, identities, and what a choice costs.
  */
 #include "base/clock.h"
-#include "base/strbuf.h"
-#include "config/load.h"
+#include "rig.h"
 #include "route/choose.h"
 #include "route/pins.h"
-#include "upstream/backend.h"
-#include "upstream/upstream.h"
 
 #include <check.h>
 #include <sched.h>
@@ -19,43 +16,16 @@ Suite *suite_choose(void);
 
 enum { WEBSOCKET = 300000, HTTP = 15000 };
 
-static struct snapshot *snapshot;
-static const struct upstream *up;
-static struct pins *pins;
-static struct chooser chooser;
-static uint8_t secret[HASH_SECRET];
 static struct backend *b0, *b1, *b2;
 static uint64_t now;
 
 static void
-configure(const char *keys)
+configure(const char *settings)
 {
-	struct strbuf text = STRBUF_INIT, errors = STRBUF_INIT;
-	struct config *config;
-
-	strbuf_printf(&text,
-	    "listeners: [{bind: \"127.0.0.1:0\"}]\n"
-	    "routes: [{path: /, upstream: chat}]\n"
-	    "upstreams:\n"
-	    "  chat:\n"
-	    "%s"
-	    "    backends:\n"
-	    "      - {name: b0, address: \"127.0.0.1:9000\"}\n"
-	    "      - {name: b1, address: \"127.0.0.1:9001\"}\n"
-	    "      - {name: b2, address: \"127.0.0.1:9002\"}\n",
-	    keys);
-	config = config_parse("test", text.data, text.len, NULL, &errors);
-	ck_assert_msg(config != NULL, "%s", strbuf_cstr(&errors));
-	strbuf_fini(&text);
-	strbuf_fini(&errors);
-	struct snapshot *newer = snapshot_new(config, snapshot);
-	ck_assert_ptr_nonnull(newer);
-	snapshot_put(snapshot);
-	snapshot = newer;
-	up = &snapshot->upstreams[0];
-	b0 = up->backends[0];
-	b1 = up->backends[1];
-	b2 = up->backends[2];
+	rig_configure(settings, "b0 | b1 | b2");
+	b0 = rig.up->backends[0];
+	b1 = rig.up->backends[1];
+	b2 = rig.up->backends[2];
 }
 
 static void
@@ -68,28 +38,16 @@ tick(uint64_t ms)
 static void
 setup(void)
 {
-	log_threshold = LEVEL_ERROR;
 	clock_fake_set(1000000);
 	now = clock_now_ms();
-	hash_derive_secret(secret, "s", 1);
-	pins = pins_new(100000);
-	chooser_init(&chooser, pins, secret, 1);
+	rig_begin(1);
 	configure("");
 }
 
 static void
 teardown(void)
 {
-	for (size_t i = 0; i < up->n_backends; i++) {
-		ck_assert_uint_eq(atomic_load(&up->backends[i]->exchanges), 0);
-		ck_assert_uint_eq(atomic_load(&up->backends[i]->opening), 0);
-	}
-	chooser_fini(&chooser);
-	pins_free(pins);
-	for (size_t i = 0; i < up->n_backends; i++)
-		ck_assert_uint_eq(atomic_load(&up->backends[i]->refs), 1);
-	snapshot_put(snapshot);
-	snapshot = NULL;
+	rig_end();
 	clock_fake_stop();
 }
 
@@ -98,8 +56,10 @@ teardown(void)
 static struct client_key
 strong(uint64_t n)
 {
-	return (
-	    struct client_key){.found = true, .hash = hash_table_key(up->id, &n, 8)};
+	struct client_key key = rig_client(n);
+
+	key.stable = 0;
+	return key;
 }
 
 static struct client_key
@@ -128,10 +88,10 @@ returning(const struct choice *c, const struct backend *chosen, uint64_t issued_
 {
 	struct client_key key = {.found = true, .has_hint = true};
 
-	cookie_write(value, secret, c->cookie_id, issued_s, up->id,
+	cookie_write(value, rig.secret, c->cookie_id, issued_s, rig.up->id,
 	    backend_identity(chosen));
 	ck_assert(cookie_parse(str_of(value), &key.cookie));
-	key.hash = client_key_of_id(up->id, c->cookie_id);
+	key.hash = client_key_of_id(rig.up->id, c->cookie_id);
 	return key;
 }
 
@@ -142,7 +102,7 @@ ask(struct client_key key, bool websocket)
 {
 	struct choice c;
 
-	ck_assert(choose(&chooser, up, &key, websocket, NULL, now, &c));
+	ck_assert(choose(&rig.chooser, rig.up, &key, websocket, NULL, now, &c));
 	return c;
 }
 
@@ -155,7 +115,7 @@ exchange(struct client_key key, enum choose_by *by_r)
 
 	if (by_r)
 		*by_r = c.by;
-	choice_end(&chooser, up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	return b;
 }
 
@@ -169,8 +129,8 @@ open_session(struct client_key key, struct backend **b_r, struct choice *choice_
 		*b_r = c.backend;
 	if (choice_r)
 		*choice_r = c;
-	claim = choose_session_opened(&chooser, up, &c, now);
-	choice_end(&chooser, up, &c, now);
+	claim = choose_session_opened(&rig.chooser, rig.up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	ck_assert(claim.held);
 	return claim;
 }
@@ -178,7 +138,7 @@ open_session(struct client_key key, struct backend **b_r, struct choice *choice_
 static void
 close_session(struct claim *claim, bool clean)
 {
-	choose_session_closed(&chooser, up, claim, clean, now);
+	choose_session_closed(&rig.chooser, rig.up, claim, clean, now);
 	ck_assert(!claim->held);
 }
 
@@ -250,7 +210,7 @@ START_TEST(an_exchange_in_flight_holds_its_backend)
 	ck_assert_ptr_eq(exchange(strong(1), &by), poll.backend);
 	ck_assert_int_eq(by, CHOSE_HTTP_LOCK);
 	weigh_up(poll.backend, 50);
-	choice_end(&chooser, up, &poll, now);
+	choice_end(&rig.chooser, rig.up, &poll, now);
 }
 END_TEST
 
@@ -343,10 +303,10 @@ START_TEST(except_is_never_returned)
 	for (int websocket = 0; websocket < 2; websocket++) {
 		struct choice c;
 
-		ck_assert(choose(&chooser, up, &key, websocket, b, now, &c));
+		ck_assert(choose(&rig.chooser, rig.up, &key, websocket, b, now, &c));
 		ck_assert_ptr_ne(c.backend, b);
 		ck_assert(!c.bound);
-		choice_end(&chooser, up, &c, now);
+		choice_end(&rig.chooser, rig.up, &c, now);
 	}
 	ck_assert_ptr_eq(exchange(key, NULL), b);
 	close_session(&claim, true);
@@ -359,11 +319,12 @@ START_TEST(a_retry_takes_the_pin_along)
 	struct choice first = ask(key, true), second;
 	struct backend *next;
 
-	ck_assert(choose(&chooser, up, &key, true, first.backend, now, &second));
+	ck_assert(
+	    choose(&rig.chooser, rig.up, &key, true, first.backend, now, &second));
 	next = second.backend;
 	ck_assert_ptr_ne(next, first.backend);
-	choice_end(&chooser, up, &first, now);
-	choice_end(&chooser, up, &second, now);
+	choice_end(&rig.chooser, rig.up, &first, now);
+	choice_end(&rig.chooser, rig.up, &second, now);
 	ck_assert_ptr_eq(exchange(key, NULL), next);
 }
 END_TEST
@@ -379,13 +340,13 @@ START_TEST(where_all_are_failing_they_are_tried)
 	for (int websocket = 0; websocket < 2; websocket++) {
 		c = ask(strong(5), websocket);
 		ck_assert_ptr_ne(c.backend, b2);
-		choice_end(&chooser, up, &c, now);
+		choice_end(&rig.chooser, rig.up, &c, now);
 	}
 	set_state(b0, BACKEND_DOWN);
 	set_state(b1, BACKEND_DOWN);
-	ck_assert(!choose(&chooser, up, &key, false, NULL, now, &c));
+	ck_assert(!choose(&rig.chooser, rig.up, &key, false, NULL, now, &c));
 	ck_assert_ptr_null(c.backend);
-	ck_assert_ptr_null(choose_policy(&chooser, up, 0, NULL, now));
+	ck_assert_ptr_null(choose_policy(&rig.chooser, rig.up, 0, NULL, now));
 }
 END_TEST
 
@@ -397,7 +358,7 @@ START_TEST(a_draining_backend_stays_right_for_its_sockets_clients)
 	struct claim claim = open_session(strong(1), &b, NULL), second;
 	enum choose_by by;
 
-	configure("    rehome: {mode: \"off\"}\n");
+	configure("rehome: {mode: \"off\"},");
 	exchange(strong(2), NULL);
 	set_state(b, BACKEND_DRAIN);
 	ck_assert_ptr_eq(exchange(strong(1), &by), b);
@@ -453,13 +414,13 @@ START_TEST(a_full_backend_takes_no_session_but_serves_its_clients)
 	struct client_key key = strong(9);
 	struct choice c;
 
-	configure("    limits: {max_sessions: 1}\n");
+	configure("limits: {max_sessions: 1},");
 	for (uint64_t i = 0; i < 3; i++)
 		claims[i] = open_session(strong(i), &on[i], NULL);
 	ck_assert_uint_eq(sessions(b0), 1);
 	ck_assert_uint_eq(sessions(b1), 1);
 	ck_assert_uint_eq(sessions(b2), 1);
-	ck_assert(!choose(&chooser, up, &key, true, NULL, now, &c));
+	ck_assert(!choose(&rig.chooser, rig.up, &key, true, NULL, now, &c));
 	for (uint64_t i = 0; i < 3; i++)
 		ck_assert_ptr_eq(exchange(strong(i), NULL), on[i]);
 	exchange(strong(9), NULL);
@@ -477,20 +438,20 @@ START_TEST(a_busy_backend_takes_nothing_and_its_clients_wait_for_it)
 	struct client_key key = strong(1), other = strong(2);
 	struct choice held, c[3];
 
-	configure("    limits: {max_connections: 1}\n");
+	configure("limits: {max_connections: 1},");
 	held = ask(key, false);
-	ck_assert(!choose(&chooser, up, &key, false, NULL, now, &c[0]));
-	ck_assert(choose_may_wait(up, false, now));
+	ck_assert(!choose(&rig.chooser, rig.up, &key, false, NULL, now, &c[0]));
+	ck_assert(choose_may_wait(rig.up, false, now));
 	for (int i = 0; i < 2; i++) {
 		c[i] = ask(other, false);
 		ck_assert_ptr_ne(c[i].backend, held.backend);
 		other = strong(3);
 	}
-	ck_assert(!choose(&chooser, up, &other, true, NULL, now, &c[2]));
-	choice_end(&chooser, up, &held, now);
+	ck_assert(!choose(&rig.chooser, rig.up, &other, true, NULL, now, &c[2]));
+	choice_end(&rig.chooser, rig.up, &held, now);
 	c[2] = ask(key, false);
 	for (int i = 0; i < 3; i++)
-		choice_end(&chooser, up, &c[i], now);
+		choice_end(&rig.chooser, rig.up, &c[i], now);
 	ck_assert_uint_eq(backend_load(b0) + backend_load(b1) + backend_load(b2), 0);
 }
 END_TEST
@@ -499,12 +460,12 @@ START_TEST(without_a_queue_a_busy_backend_sends_its_clients_elsewhere)
 {
 	struct choice held, c;
 
-	configure("    limits: {max_connections: 1, queue: 0}\n");
+	configure("limits: {max_connections: 1, queue: 0},");
 	held = ask(strong(1), false);
 	c = ask(strong(1), false);
 	ck_assert_ptr_ne(c.backend, held.backend);
-	choice_end(&chooser, up, &c, now);
-	choice_end(&chooser, up, &held, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
+	choice_end(&rig.chooser, rig.up, &held, now);
 }
 END_TEST
 
@@ -513,14 +474,14 @@ START_TEST(busy_is_better_than_failing)
 	struct client_key key = strong(9);
 	struct choice held, c;
 
-	configure("    limits: {max_connections: 1}\n");
+	configure("limits: {max_connections: 1},");
 	backend_mark_failed(b1, now, 0);
 	backend_mark_failed(b2, now, 0);
 	held = ask(strong(1), false);
 	ck_assert_ptr_eq(held.backend, b0);
-	ck_assert(!choose(&chooser, up, &key, false, NULL, now, &c));
-	ck_assert(choose_may_wait(up, false, now));
-	choice_end(&chooser, up, &held, now);
+	ck_assert(!choose(&rig.chooser, rig.up, &key, false, NULL, now, &c));
+	ck_assert(choose_may_wait(rig.up, false, now));
+	choice_end(&rig.chooser, rig.up, &held, now);
 }
 END_TEST
 
@@ -529,17 +490,17 @@ START_TEST(handshakes_in_flight_count_against_the_limit)
 	struct client_key key = strong(9);
 	struct choice c[4];
 
-	configure("    limits: {max_sessions: 1}\n");
+	configure("limits: {max_sessions: 1},");
 	for (uint64_t i = 0; i < 3; i++)
 		c[i] = ask(strong(i), true);
 	ck_assert_ptr_ne(c[0].backend, c[1].backend);
 	ck_assert_ptr_ne(c[1].backend, c[2].backend);
 	ck_assert_ptr_ne(c[0].backend, c[2].backend);
-	ck_assert(!choose(&chooser, up, &key, true, NULL, now, &c[3]));
+	ck_assert(!choose(&rig.chooser, rig.up, &key, true, NULL, now, &c[3]));
 	for (uint64_t i = 0; i < 3; i++)
-		choice_end(&chooser, up, &c[i], now);
+		choice_end(&rig.chooser, rig.up, &c[i], now);
 	c[3] = ask(key, true);
-	choice_end(&chooser, up, &c[3], now);
+	choice_end(&rig.chooser, rig.up, &c[3], now);
 }
 END_TEST
 
@@ -548,7 +509,7 @@ START_TEST(a_second_socket_that_does_not_fit_gets_a_claim_of_its_own)
 	struct backend *b, *other;
 	struct claim first, second;
 
-	configure("    limits: {max_sessions: 1}\n");
+	configure("limits: {max_sessions: 1},");
 	first = open_session(strong(1), &b, NULL);
 	second = open_session(strong(1), &other, NULL);
 	ck_assert_ptr_ne(other, b);
@@ -575,13 +536,13 @@ START_TEST(a_client_without_identity_costs_no_pin)
 		ck_assert_uint_eq(strlen(c.cookie_id), COOKIE_ID);
 		ck_assert_str_ne(c.cookie_id, last);
 		memcpy(last, c.cookie_id, sizeof(last));
-		choice_end(&chooser, up, &c, now);
+		choice_end(&rig.chooser, rig.up, &c, now);
 		/* a handshake that comes to nothing either */
 		c = ask(newcomer(1), true);
-		choice_end(&chooser, up, &c, now);
+		choice_end(&rig.chooser, rig.up, &c, now);
 		exchange((struct client_key){.found = false}, NULL);
 	}
-	ck_assert_uint_eq(pins_count(pins), 0);
+	ck_assert_uint_eq(pins_count(rig.pins), 0);
 }
 END_TEST
 
@@ -594,10 +555,10 @@ START_TEST(a_fresh_cookie_stands_for_the_http_lock)
 
 	/* issued with each backend in turn, against the policy's wish */
 	for (size_t i = 0; i < 3; i++) {
-		struct backend *b = up->backends[i];
+		struct backend *b = rig.up->backends[i];
 
 		c = ask(newcomer(i), false);
-		choice_end(&chooser, up, &c, now);
+		choice_end(&rig.chooser, rig.up, &c, now);
 		key = returning(&c, b, (uint64_t)clock_wall(), value);
 		weigh_down(b, 50);
 		tick(HTTP - 1000);
@@ -608,7 +569,7 @@ START_TEST(a_fresh_cookie_stands_for_the_http_lock)
 		ck_assert_int_eq(by, CHOSE_HTTP_LOCK);
 		weigh_up(b, 50);
 	}
-	ck_assert_uint_gt(pins_count(pins), 0);
+	ck_assert_uint_gt(pins_count(rig.pins), 0);
 }
 END_TEST
 
@@ -619,26 +580,26 @@ START_TEST(a_stale_or_foreign_cookie_steers_nothing)
 	struct client_key key;
 	enum choose_by by;
 
-	choice_end(&chooser, up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	key = returning(&c, b1, (uint64_t)clock_wall() - HTTP / 1000, value);
 	exchange(key, &by);
 	ck_assert_int_eq(by, CHOSE_POLICY);
 
 	c = ask(newcomer(1), false);
-	choice_end(&chooser, up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	key = returning(&c, b1, (uint64_t)clock_wall() + HTTP / 1000, value);
 	exchange(key, &by);
 	ck_assert_int_eq(by, CHOSE_POLICY);
 
 	c = ask(newcomer(1), false);
-	choice_end(&chooser, up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	key = returning(&c, b1, (uint64_t)clock_wall(), value);
 	key.cookie.tag ^= 1;
 	exchange(key, &by);
 	ck_assert_int_eq(by, CHOSE_POLICY);
 
 	c = ask(newcomer(1), false);
-	choice_end(&chooser, up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	key = returning(&c, b1, (uint64_t)clock_wall(), value);
 	set_state(b1, BACKEND_DRAIN);
 	ck_assert_ptr_ne(exchange(key, &by), b1);
@@ -655,7 +616,7 @@ START_TEST(the_table_knows_better_than_the_cookie)
 	struct client_key key = returning(&c, b, (uint64_t)clock_wall(), value);
 
 	to = other_than(b);
-	ck_assert(pins_move(pins, claim.key, b, to, now, WEBSOCKET));
+	ck_assert(pins_move(rig.pins, claim.key, b, to, now, WEBSOCKET));
 	ck_assert_ptr_eq(exchange(key, NULL), to);
 	/* and the address that opened it goes along */
 	ck_assert_ptr_eq(exchange(newcomer(1), NULL), to);
@@ -670,10 +631,10 @@ START_TEST(a_cookie_older_than_a_broken_lock_steers_nothing)
 	struct client_key key;
 	bool held;
 
-	choice_end(&chooser, up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	key = returning(&c, b1, (uint64_t)clock_wall(), value);
-	backend_put(pins_bind(pins, key.hash, b0, NULL, now, false, &held));
-	pins_exchange_end(pins, key.hash, now, HTTP);
+	backend_put(pins_bind(rig.pins, key.hash, b0, NULL, now, false, &held));
+	pins_exchange_end(rig.pins, key.hash, now, HTTP);
 	set_state(b0, BACKEND_DRAIN);
 	weigh_down(b1, 1);
 	ck_assert_ptr_eq(exchange(key, NULL), b2);
@@ -730,9 +691,9 @@ START_TEST(one_address_cannot_flood_one_backend)
 		claims[i] = open_session(newcomer(1), NULL, NULL);
 	ck_assert_uint_eq(all_sessions(), SOCKETS);
 	for (size_t i = 0; i < 3; i++) {
-		ck_assert_uint_le(sessions(up->backends[i]),
+		ck_assert_uint_le(sessions(rig.up->backends[i]),
 		    SOCKETS / 3 * 125 / 100 + 1);
-		ck_assert_uint_ge(sessions(up->backends[i]), SOCKETS / 5);
+		ck_assert_uint_ge(sessions(rig.up->backends[i]), SOCKETS / 5);
 	}
 	for (unsigned i = 0; i < SOCKETS; i++)
 		close_session(&claims[i], true);
@@ -778,8 +739,8 @@ START_TEST(a_lone_client_known_by_address_is_steered)
 	ck_assert_ptr_eq(b, poll.backend);
 	for (int i = 0; i < 5; i++)
 		ck_assert_ptr_eq(exchange(weak(1), NULL), b);
-	choice_end(&chooser, up, &post, now);
-	choice_end(&chooser, up, &poll, now);
+	choice_end(&rig.chooser, rig.up, &post, now);
+	choice_end(&rig.chooser, rig.up, &poll, now);
 	close_session(&claim, true);
 }
 END_TEST
@@ -798,7 +759,7 @@ START_TEST(a_flood_of_exchanges_from_one_address_spreads)
 	ck_assert_uint_le(on_first, MANY / 3 * 125 / 100 + 2);
 	first = choices[0].backend;
 	for (unsigned i = 0; i < MANY; i++)
-		choice_end(&chooser, up, &choices[i], now);
+		choice_end(&rig.chooser, rig.up, &choices[i], now);
 	ck_assert_ptr_eq(exchange(weak(1), NULL), first);
 }
 END_TEST
@@ -814,12 +775,12 @@ START_TEST(choosers_see_each_others_choices)
 		c[i] = ask(strong(i), i % 2);
 	for (unsigned i = 0; i < 30; i++) {
 		for (size_t j = 0; j < 3; j++)
-			on[j] += c[i].backend == up->backends[j];
+			on[j] += c[i].backend == rig.up->backends[j];
 	}
 	for (size_t j = 0; j < 3; j++)
 		ck_assert_uint_eq(on[j], 10);
 	for (unsigned i = 0; i < 30; i++)
-		choice_end(&chooser, up, &c[i], now);
+		choice_end(&rig.chooser, rig.up, &c[i], now);
 }
 END_TEST
 
@@ -848,16 +809,16 @@ ask_many(void *at)
 	struct backend **mine = at;
 	struct chooser own;
 
-	chooser_init(&own, pins, secret, mine == agreed[0]);
+	chooser_init(&own, rig.pins, rig.secret, mine == agreed[0]);
 	for (uint64_t i = 0; i < ROUNDS; i++) {
 		struct client_key key = strong(i);
 		struct choice c;
 
 		meet(2 * (unsigned)i + 1, random_below(&own.random, 1000));
 		mine[i] =
-		    choose(&own, up, &key, i % 2, NULL, now, &c) ? c.backend : NULL;
+		    choose(&own, rig.up, &key, i % 2, NULL, now, &c) ? c.backend : NULL;
 		meet(2 * (unsigned)i + 2, 0);
-		choice_end(&own, up, &c, now);
+		choice_end(&own, rig.up, &c, now);
 	}
 	chooser_fini(&own);
 	return NULL;
@@ -883,9 +844,9 @@ START_TEST(a_session_whose_pin_moved_during_the_handshake_claims_for_itself)
 	struct backend *b = c.backend;
 	struct claim claim;
 
-	ck_assert(pins_move(pins, c.key, b, other_than(b), now, WEBSOCKET));
-	claim = choose_session_opened(&chooser, up, &c, now);
-	choice_end(&chooser, up, &c, now);
+	ck_assert(pins_move(rig.pins, c.key, b, other_than(b), now, WEBSOCKET));
+	claim = choose_session_opened(&rig.chooser, rig.up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	ck_assert(claim.held && !hash128_eq(claim.key, strong(1).hash));
 	ck_assert_uint_eq(sessions(b), 1);
 	close_session(&claim, true);
@@ -900,16 +861,16 @@ START_TEST(rehoming_moves_the_pin_and_http_follows)
 	struct claim claim = open_session(newcomer(1), &from, NULL);
 
 	backend_mark_failed(from, now, 30);
-	to = choose_rehome(&chooser, up, &claim, from, now);
+	to = choose_rehome(&rig.chooser, rig.up, &claim, from, now);
 	ck_assert_ptr_nonnull(to);
 	ck_assert_ptr_ne(to, from);
 	ck_assert_uint_eq(sessions(from), 0);
 	ck_assert_uint_eq(sessions(to), 1);
 	ck_assert_ptr_eq(exchange(newcomer(1), NULL), to);
-	again = choose_rehome(&chooser, up, &claim, from, now);
+	again = choose_rehome(&rig.chooser, rig.up, &claim, from, now);
 	ck_assert_ptr_eq(again, to);
 	backend_put(again);
-	choose_rehome_undo(&chooser, up, &claim, from, to, now, 0);
+	choose_rehome_undo(&rig.chooser, rig.up, &claim, from, to, now, 0);
 	ck_assert_uint_eq(sessions(from), 1);
 	backend_mark_ok(from);
 	ck_assert_ptr_eq(exchange(newcomer(1), NULL), from);
@@ -928,7 +889,7 @@ START_TEST(sessions_of_one_client_go_to_one_place)
 	}
 	set_state(from, BACKEND_DOWN);
 	for (int i = 0; i < 3; i++)
-		to[i] = choose_rehome(&chooser, up, &claims[i], from, now);
+		to[i] = choose_rehome(&rig.chooser, rig.up, &claims[i], from, now);
 	b = to[0];
 	for (int i = 0; i < 3; i++) {
 		ck_assert_ptr_eq(to[i], b);
@@ -944,14 +905,14 @@ START_TEST(rehoming_passes_over_a_target_that_failed_too)
 	struct claim claim = open_session(strong(1), &from, NULL);
 
 	set_state(from, BACKEND_DOWN);
-	to = choose_rehome(&chooser, up, &claim, from, now);
+	to = choose_rehome(&rig.chooser, rig.up, &claim, from, now);
 	set_state(to, BACKEND_DOWN);
-	last = choose_rehome(&chooser, up, &claim, from, now);
+	last = choose_rehome(&rig.chooser, rig.up, &claim, from, now);
 	ck_assert_ptr_nonnull(last);
 	ck_assert(last != to && last != from);
 	ck_assert_uint_eq(sessions(last), 1);
 	set_state(last, BACKEND_DOWN);
-	ck_assert_ptr_null(choose_rehome(&chooser, up, &claim, last, now));
+	ck_assert_ptr_null(choose_rehome(&rig.chooser, rig.up, &claim, last, now));
 	backend_put(to);
 	backend_put(last);
 	close_session(&claim, true);
@@ -971,7 +932,7 @@ START_TEST(rehoming_many_spreads_them)
 	set_state(b2, BACKEND_UP);
 	set_state(b0, BACKEND_DOWN);
 	for (int i = 0; i < MANY; i++)
-		backend_put(choose_rehome(&chooser, up, &claims[i], b0, now));
+		backend_put(choose_rehome(&rig.chooser, rig.up, &claims[i], b0, now));
 	ck_assert_uint_eq(sessions(b0), 0);
 	ck_assert_uint_eq(sessions(b1), MANY / 2);
 	ck_assert_uint_eq(sessions(b2), MANY / 2);
@@ -990,8 +951,8 @@ START_TEST(a_reload_keeps_records_and_marks_what_is_gone)
 	ck_assert_ptr_eq(b0, before);
 	ck_assert(!atomic_load(&before->removed));
 	backend_put(before);
-	ck_assert_ptr_eq(snapshot_upstream(snapshot, up->id), up);
-	ck_assert_ptr_null(snapshot_upstream(snapshot, up->id + 1));
+	ck_assert_ptr_eq(snapshot_upstream(rig.snapshot, rig.up->id), rig.up);
+	ck_assert_ptr_null(snapshot_upstream(rig.snapshot, rig.up->id + 1));
 }
 END_TEST
 

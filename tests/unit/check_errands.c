@@ -4,12 +4,10 @@
  * what then happens and change nothing, and moves on request.
  */
 #include "base/strbuf.h"
-#include "config/load.h"
+#include "rig.h"
 #include "route/choose.h"
 #include "route/pins.h"
 #include "route/planner.h"
-#include "upstream/backend.h"
-#include "upstream/upstream.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -18,12 +16,7 @@ Suite *suite_errands(void);
 
 enum { TICK = 100, MINUTE = 60000, CLIENTS = 400 };
 
-static struct snapshot *snapshot;
-static const struct upstream *up;
-static struct pins *pins;
-static struct chooser chooser;
 static struct planner *planner;
-static uint8_t secret[HASH_SECRET];
 static uint64_t now;
 static unsigned moves, asked, n_clients;
 static uint32_t last_delay_ms;
@@ -33,50 +26,22 @@ static struct plan plan;
 static void
 configure(const char *rehome, const char *more, const char *backends)
 {
-	struct strbuf text = STRBUF_INIT, errors = STRBUF_INIT;
+	struct strbuf settings = STRBUF_INIT, rows = STRBUF_INIT;
 	struct str list = str_of(backends), row;
-	struct snapshot *newer;
-	struct config *config;
 
-	strbuf_printf(&text,
-	    "listeners: [{bind: \"127.0.0.1:0\"}]\n"
-	    "routes: [{path: /, upstream: chat}]\n"
-	    "upstreams:\n  chat:\n    rehome: {%s}\n%s    backends:\n",
-	    rehome, more);
+	strbuf_printf(&settings, "rehome: {%s}, %s", rehome, more);
 	while (str_next_element(&list, &row))
-		strbuf_printf(&text,
-		    "      - {name: %.2s, address: \"127.0.0.1:900%c\", state: %.*s}\n",
-		    row.p, row.p[1], (int)row.n - 3, row.p + 3);
-	config = config_parse("test", text.data, text.len, NULL, &errors);
-	ck_assert_msg(config != NULL, "%s", strbuf_cstr(&errors));
-	strbuf_fini(&text);
-	strbuf_fini(&errors);
-	newer = snapshot_new(config, snapshot);
-	ck_assert_ptr_nonnull(newer);
-	snapshot_put(snapshot);
-	snapshot = newer;
-	up = &snapshot->upstreams[0];
-}
-
-static struct backend *
-named(const char *name)
-{
-	for (size_t i = 0; i < up->n_backends; i++)
-		if (strcmp(up->backends[i]->name, name) == 0)
-			return up->backends[i];
-	return NULL;
-}
-
-static unsigned
-sessions(const char *name)
-{
-	return atomic_load(&named(name)->sessions);
+		strbuf_printf(&rows, "%.2s state: %.*s |", row.p, (int)row.n - 3,
+		    row.p + 3);
+	rig_configure(strbuf_cstr(&settings), strbuf_cstr(&rows));
+	strbuf_fini(&settings);
+	strbuf_fini(&rows);
 }
 
 static struct hash128
 key_of(unsigned i)
 {
-	return hash_table_key(up->id, &i, sizeof(i));
+	return rig_client(i).hash;
 }
 
 /* n more clients with one session each, locked for a minute. */
@@ -84,8 +49,8 @@ static void
 open_on(const char *name, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		ck_assert(pins_session_open(pins, key_of(n_clients++), named(name), now,
-		    MINUTE, false));
+		ck_assert(pins_session_open(rig.pins, key_of(n_clients++),
+		    rig_backend(name), now, MINUTE, false));
 	ck_assert_uint_le(n_clients, CLIENTS);
 }
 
@@ -95,7 +60,7 @@ home_of(unsigned i)
 	const char *name;
 	struct pin pin;
 
-	ck_assert(pins_lookup(pins, key_of(i), now, &pin));
+	ck_assert(pins_lookup(rig.pins, key_of(i), now, &pin));
 	name = pin.backend->name;
 	backend_put(pin.backend);
 	return name;
@@ -106,7 +71,7 @@ on_move(void *arg, const struct move *move)
 {
 	struct pin pin;
 
-	ck_assert(pins_lookup(pins, move->key, now, &pin));
+	ck_assert(pins_lookup(rig.pins, move->key, now, &pin));
 	ck_assert_ptr_eq(pin.backend, move->to);
 	backend_put(pin.backend);
 	asked += move->why == MOVE_ASKED;
@@ -121,7 +86,7 @@ run(uint64_t ms)
 
 	for (uint64_t end = now + ms; now + TICK <= end;) {
 		now += TICK;
-		planner_tick(planner, snapshot, now);
+		planner_tick(planner, rig.snapshot, now);
 	}
 	return moves - before;
 }
@@ -131,18 +96,15 @@ dry_run(size_t max)
 {
 	plan_fini(&plan);
 	plan = (struct plan){.max = max};
-	ck_assert(planner_plan(planner, up, now, &plan));
+	ck_assert(planner_plan(planner, rig.up, now, &plan));
 }
 
 static void
 setup(void)
 {
-	log_threshold = LEVEL_ERROR;
 	now = 1000000;
-	hash_derive_secret(secret, "s", 1);
-	pins = pins_new(1000000);
-	chooser_init(&chooser, pins, secret, 1);
-	planner = planner_new(&chooser, on_move, NULL);
+	rig_begin(1);
+	planner = planner_new(&rig.chooser, on_move, NULL);
 	ck_assert_ptr_nonnull(planner);
 	moves = asked = n_clients = 0;
 }
@@ -152,14 +114,7 @@ teardown(void)
 {
 	plan_fini(&plan);
 	planner_free(planner);
-	pins_free(pins);
-	chooser_fini(&chooser);
-	for (size_t i = 0; i < up->n_backends; i++) {
-		ck_assert_uint_eq(atomic_load(&up->backends[i]->sessions), 0);
-		ck_assert_uint_eq(atomic_load(&up->backends[i]->refs), 1);
-	}
-	snapshot_put(snapshot);
-	snapshot = NULL;
+	rig_end();
 }
 
 /* Dry runs */
@@ -186,7 +141,7 @@ START_TEST(a_dry_run_of_a_drain_names_everybody_and_moves_nobody)
 			ck_assert(!hash128_eq(plan.moves[i].key, plan.moves[j].key));
 	}
 	ck_assert_uint_eq(moves, 0);
-	ck_assert_uint_eq(sessions("b0"), 100);
+	ck_assert_uint_eq(rig_sessions("b0"), 100);
 	ck_assert_str_eq(home_of(0), "b0");
 }
 END_TEST
@@ -220,13 +175,13 @@ START_TEST(a_dry_run_spreads_as_the_moves_will)
 		to_b1 += strcmp(plan.moves[i].to->name, "b1") == 0;
 	ck_assert_uint_eq(to_b1, 100);
 	run(1000);
-	ck_assert_uint_eq(sessions("b1"), 100);
+	ck_assert_uint_eq(rig_sessions("b1"), 100);
 }
 END_TEST
 
 START_TEST(a_dry_run_overfills_nobody)
 {
-	const char *limits = "    limits: {max_sessions: 40}\n";
+	const char *limits = "limits: {max_sessions: 40},";
 
 	configure("rate: 100000", limits, "b0 up, b1 up");
 	open_on("b0", 60);
@@ -235,7 +190,7 @@ START_TEST(a_dry_run_overfills_nobody)
 	dry_run(1000);
 	ck_assert_uint_eq(plan.n, 40);
 	run(1000);
-	ck_assert_uint_eq(sessions("b1"), 40);
+	ck_assert_uint_eq(rig_sessions("b1"), 40);
 	dry_run(1000);
 	ck_assert_uint_eq(plan.n, 0);
 }
@@ -295,8 +250,8 @@ END_TEST
 static void
 ask(const char *from, const char *to)
 {
-	ck_assert(
-	    planner_move_backend(planner, up, named(from), to ? named(to) : NULL, now));
+	ck_assert(planner_move_backend(planner, rig.up, rig_backend(from),
+	    to ? rig_backend(to) : NULL, now));
 }
 
 START_TEST(asked_for_even_the_locked_move_at_the_rate)
@@ -306,7 +261,8 @@ START_TEST(asked_for_even_the_locked_move_at_the_rate)
 	open_on("b1", 50);
 	run(2000);
 	plan.max = 1000;
-	ck_assert(planner_plan_backend(planner, up, named("b0"), NULL, now, &plan));
+	ck_assert(
+	    planner_plan_backend(planner, rig.up, rig_backend("b0"), NULL, now, &plan));
 	ck_assert_uint_eq(plan.n, 50);
 	ck_assert_int_eq(plan.moves[0].why, MOVE_ASKED);
 	ck_assert_uint_eq(moves, 0);
@@ -315,7 +271,7 @@ START_TEST(asked_for_even_the_locked_move_at_the_rate)
 	ck_assert_uint_ge(moves, 9);
 	ck_assert_uint_eq(planner_errand(planner, 0)->moved, moves);
 	run(5000);
-	ck_assert_uint_eq(sessions("b0"), 0);
+	ck_assert_uint_eq(rig_sessions("b0"), 0);
 	ck_assert_uint_eq(asked, 50);
 	ck_assert_ptr_null(planner_errand(planner, 0));
 }
@@ -356,7 +312,7 @@ START_TEST(a_request_may_name_the_target)
 	run(2000);
 	ask("b0", "b2");
 	run(1000);
-	ck_assert_uint_eq(sessions("b2"), 30);
+	ck_assert_uint_eq(rig_sessions("b2"), 30);
 }
 END_TEST
 
@@ -387,12 +343,12 @@ START_TEST(the_same_request_again_replaces_the_first)
 	run(2000);
 	ask("b0", "b1");
 	run(3000);
-	ck_assert_uint_gt(sessions("b1"), 0);
+	ck_assert_uint_gt(rig_sessions("b1"), 0);
 	ask("b0", "b2");
 	ck_assert_ptr_null(planner_errand(planner, 1));
 	ck_assert_uint_eq(planner_errand(planner, 0)->moved, 0);
 	run(40000);
-	ck_assert_uint_ge(sessions("b2"), 25);
+	ck_assert_uint_ge(rig_sessions("b2"), 25);
 }
 END_TEST
 
@@ -422,11 +378,12 @@ START_TEST(one_client_moves_at_once_and_counts_for_the_pace)
 	open_on("b0", 10);
 	run(2000);
 	for (unsigned i = 0; i < 10; i++) {
-		struct backend *to = planner_target(planner, up, named("b0"), now);
+		struct backend *to =
+		    planner_target(planner, rig.up, rig_backend("b0"), now);
 
-		ck_assert_ptr_eq(to, named("b1"));
-		ck_assert(planner_move_client(planner, up, key_of(i), named("b0"), to,
-		    now, &move));
+		ck_assert_ptr_eq(to, rig_backend("b1"));
+		ck_assert(planner_move_client(planner, rig.up, key_of(i),
+		    rig_backend("b0"), to, now, &move));
 		backend_put(to);
 		ck_assert_str_eq(home_of(i), "b1");
 		ck_assert_uint_eq(move.delay_ms, last_delay_ms);
@@ -446,10 +403,10 @@ START_TEST(a_client_that_is_elsewhere_is_not_moved)
 	configure("rate: 10", "", "b0 up, b1 up");
 	open_on("b0", 1);
 	run(2000);
-	ck_assert(!planner_move_client(planner, up, key_of(0), named("b1"), named("b0"),
-	    now, &move));
-	ck_assert(!planner_move_client(planner, up, key_of(7), named("b0"), named("b1"),
-	    now, &move));
+	ck_assert(!planner_move_client(planner, rig.up, key_of(0), rig_backend("b1"),
+	    rig_backend("b0"), now, &move));
+	ck_assert(!planner_move_client(planner, rig.up, key_of(7), rig_backend("b0"),
+	    rig_backend("b1"), now, &move));
 	ck_assert_uint_eq(moves, 0);
 }
 END_TEST
@@ -458,7 +415,7 @@ START_TEST(without_another_backend_there_is_no_target)
 {
 	configure("rate: 10", "", "b0 up, b1 drain");
 	run(1000);
-	ck_assert_ptr_null(planner_target(planner, up, named("b0"), now));
+	ck_assert_ptr_null(planner_target(planner, rig.up, rig_backend("b0"), now));
 }
 END_TEST
 

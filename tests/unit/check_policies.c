@@ -6,11 +6,9 @@
  */
 #include "base/clock.h"
 #include "base/strbuf.h"
-#include "config/load.h"
+#include "rig.h"
 #include "route/choose.h"
 #include "route/pins.h"
-#include "upstream/backend.h"
-#include "upstream/upstream.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -19,11 +17,6 @@ Suite *suite_policies(void);
 
 enum { N = 3, FAR = 400000 /* ms: longer than any lock */ };
 
-static struct snapshot *snapshot;
-static const struct upstream *up;
-static struct pins *pins;
-static struct chooser chooser;
-static uint8_t secret[HASH_SECRET];
 static struct backend *b[N];
 static uint64_t now;
 
@@ -31,67 +24,27 @@ static uint64_t now;
 static void
 configure(const char *keys, const char *more0, const char *more1, const char *more2)
 {
-	const char *more[N] = {more0, more1, more2};
-	struct strbuf text = STRBUF_INIT, errors = STRBUF_INIT;
-	struct snapshot *newer;
-	struct config *config;
+	struct strbuf rows = STRBUF_INIT;
 
-	strbuf_printf(&text,
-	    "listeners: [{bind: \"127.0.0.1:0\"}]\n"
-	    "upstreams: {chat: {%s backends: [",
-	    keys);
+	strbuf_printf(&rows, "b0 %s | b1 %s | b2 %s", more0, more1, more2);
+	rig_configure(keys, strbuf_cstr(&rows));
+	strbuf_fini(&rows);
 	for (int i = 0; i < N; i++)
-		strbuf_printf(&text, "{name: b%d, address: \"127.0.0.1:%d\"%s%s}%s", i,
-		    9000 + i, *more[i] ? ", " : "", more[i],
-		    i < N - 1 ? ", " : "]}}\n");
-	config = config_parse("test", text.data, text.len, NULL, &errors);
-	ck_assert_msg(config != NULL, "%s", strbuf_cstr(&errors));
-	strbuf_fini(&text);
-	strbuf_fini(&errors);
-	newer = snapshot_new(config, snapshot);
-	ck_assert_ptr_nonnull(newer);
-	snapshot_put(snapshot);
-	snapshot = newer;
-	up = &snapshot->upstreams[0];
-	for (int i = 0; i < N; i++)
-		b[i] = up->backends[i];
-}
-
-static void
-begin(uint64_t seed)
-{
-	pins = pins_new(100000);
-	chooser_init(&chooser, pins, secret, seed);
-}
-
-static void
-end(void)
-{
-	ck_assert(pins_counts_are_right(pins, up->backends, N));
-	chooser_fini(&chooser);
-	pins_free(pins);
+		b[i] = rig.up->backends[i];
 }
 
 static void
 setup(void)
 {
-	log_threshold = LEVEL_ERROR;
 	clock_fake_set(1000000);
 	now = clock_now_ms();
-	hash_derive_secret(secret, "s", 1);
-	begin(1);
+	rig_begin(1);
 }
 
 static void
 teardown(void)
 {
-	for (int i = 0; i < N; i++) {
-		ck_assert_uint_eq(atomic_load(&b[i]->exchanges), 0);
-		ck_assert_uint_eq(atomic_load(&b[i]->opening), 0);
-	}
-	end();
-	snapshot_put(snapshot);
-	snapshot = NULL;
+	rig_end();
 	clock_fake_stop();
 }
 
@@ -102,14 +55,6 @@ tick(uint64_t ms)
 	now = clock_now_ms();
 }
 
-static struct client_key
-client(uint64_t n)
-{
-	return (struct client_key){.found = true,
-	    .hash = hash_table_key(up->id, &n, sizeof(n)),
-	    .stable = hash_stable(up->id, &n, sizeof(n))};
-}
-
 static const struct client_key nobody = {.found = false};
 
 static struct choice
@@ -117,7 +62,7 @@ ask(struct client_key key, bool websocket)
 {
 	struct choice c;
 
-	ck_assert(choose(&chooser, up, &key, websocket, NULL, now, &c));
+	ck_assert(choose(&rig.chooser, rig.up, &key, websocket, NULL, now, &c));
 	return c;
 }
 
@@ -127,7 +72,7 @@ exchange(struct client_key key)
 	struct choice c = ask(key, false);
 	struct backend *chosen = c.backend;
 
-	choice_end(&chooser, up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	return chosen;
 }
 
@@ -135,11 +80,11 @@ static struct claim
 open_session(struct client_key key, struct backend **b_r)
 {
 	struct choice c = ask(key, true);
-	struct claim claim = choose_session_opened(&chooser, up, &c, now);
+	struct claim claim = choose_session_opened(&rig.chooser, rig.up, &c, now);
 
 	if (b_r)
 		*b_r = c.backend;
-	choice_end(&chooser, up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	ck_assert(claim.held);
 	return claim;
 }
@@ -147,7 +92,7 @@ open_session(struct client_key key, struct backend **b_r)
 static void
 close_session(struct claim *claim)
 {
-	choose_session_closed(&chooser, up, claim, true, now);
+	choose_session_closed(&rig.chooser, rig.up, claim, true, now);
 }
 
 static int
@@ -178,16 +123,15 @@ START_TEST(hash_agrees_with_another_node_and_with_itself_after_a_restart)
 
 	configure("balance: hash,", "", "", "");
 	for (uint64_t i = 0; i < 200; i++) {
-		first[i] = exchange(client(i));
+		first[i] = exchange(rig_client(i));
 		got[index_of(first[i])]++;
 	}
 	for (int i = 0; i < N; i++)
 		ck_assert_uint_ge(got[i], 40);
 	/* nothing is left but the names of things */
-	end();
-	begin(99);
+	rig_forget(99);
 	for (uint64_t i = 200; i-- > 0;)
-		ck_assert_ptr_eq(exchange(client(i)), first[i]);
+		ck_assert_ptr_eq(exchange(rig_client(i)), first[i]);
 }
 END_TEST
 
@@ -198,15 +142,14 @@ START_TEST(hash_takes_no_notice_of_the_order_of_backends)
 
 	configure("balance: hash,", "", "", "");
 	for (uint64_t i = 0; i < 200; i++)
-		name[i] = exchange(client(i))->name[1];
-	end();
-	begin(2);
-	memcpy(swap, up->backends, sizeof(swap));
-	up->backends[0] = swap[2];
-	up->backends[2] = swap[0];
+		name[i] = exchange(rig_client(i))->name[1];
+	rig_forget(2);
+	memcpy(swap, rig.up->backends, sizeof(swap));
+	rig.up->backends[0] = swap[2];
+	rig.up->backends[2] = swap[0];
 	for (uint64_t i = 0; i < 200; i++)
-		ck_assert_int_eq(exchange(client(i))->name[1], name[i]);
-	memcpy(up->backends, swap, sizeof(swap));
+		ck_assert_int_eq(exchange(rig_client(i))->name[1], name[i]);
+	memcpy(rig.up->backends, swap, sizeof(swap));
 }
 END_TEST
 
@@ -217,11 +160,11 @@ START_TEST(hash_gives_back_who_was_lent)
 
 	configure("balance: hash,", "", "", "");
 	for (uint64_t i = 0; i < 200; i++)
-		first[i] = exchange(client(i));
+		first[i] = exchange(rig_client(i));
 	tick(FAR);
 	configure("balance: hash,", "", "state: down", "");
 	for (uint64_t i = 0; i < 200; i++) {
-		struct backend *other = exchange(client(i));
+		struct backend *other = exchange(rig_client(i));
 
 		ck_assert_ptr_ne(other, b[1]);
 		lent += first[i] == b[1];
@@ -231,7 +174,7 @@ START_TEST(hash_gives_back_who_was_lent)
 	configure("balance: hash,", "", "", "");
 	tick(FAR);
 	for (uint64_t i = 0; i < 200; i++)
-		ck_assert_ptr_eq(exchange(client(i)), first[i]);
+		ck_assert_ptr_eq(exchange(rig_client(i)), first[i]);
 }
 END_TEST
 
@@ -246,14 +189,14 @@ START_TEST(hash_chooses_for_the_identity_that_it_issues)
 		struct choice c;
 
 		newcomer.stable = 7; /* all behind one address */
-		newcomer.hash = hash_table_key(up->id, &i, sizeof(i));
+		newcomer.hash = hash_table_key(rig.up->id, &i, sizeof(i));
 		c = ask(newcomer, i % 2);
-		back.hash = client_key_of_id(up->id, c.cookie_id);
-		back.stable = client_key_stable_of_id(up->id, c.cookie_id);
+		back.hash = client_key_of_id(rig.up->id, c.cookie_id);
+		back.stable = client_key_stable_of_id(rig.up->id, c.cookie_id);
 		ck_assert(hash128_eq(back.hash, c.key));
 		got[index_of(c.backend)]++;
 		ck_assert_ptr_eq(exchange(back), c.backend);
-		choice_end(&chooser, up, &c, now);
+		choice_end(&rig.chooser, rig.up, &c, now);
 	}
 	for (int i = 0; i < N; i++)
 		ck_assert_uint_ge(got[i], 70);
@@ -280,15 +223,15 @@ START_TEST(hash_finds_the_next_for_a_session_that_is_moved)
 
 	configure("balance: hash,", "", "", "");
 	for (uint64_t i = 0; i < 50; i++) {
-		claim = open_session(client(i), &from);
-		to = choose_rehome(&chooser, up, &claim, from, now);
+		claim = open_session(rig_client(i), &from);
+		to = choose_rehome(&rig.chooser, rig.up, &claim, from, now);
 		ck_assert_ptr_ne(to, from);
 		backend_put(to);
 		close_session(&claim);
 		/* and so would do every other node that does not see `from` */
 		tick(FAR);
 		atomic_store(&from->admin_state, BACKEND_DOWN);
-		later = exchange(client(i));
+		later = exchange(rig_client(i));
 		ck_assert_ptr_eq(later, to);
 		atomic_store(&from->admin_state, BACKEND_UP);
 		tick(FAR);
@@ -336,7 +279,7 @@ START_TEST(p2c_tries_a_new_backend_with_one_request)
 	}
 	ck_assert_uint_eq(got[2], 1);
 	for (int i = 0; i < 20; i++)
-		choice_end(&chooser, up, &c[i], now);
+		choice_end(&rig.chooser, rig.up, &c[i], now);
 }
 END_TEST
 
@@ -361,7 +304,7 @@ START_TEST(sessions_and_exchanges_count_as_they_cost)
 
 	configure("session_cost: 1, exchange_cost: 10,", "", "", "state: down");
 	for (uint64_t i = 0; i < 4; i++)
-		claims[i] = open_session(client(i), NULL);
+		claims[i] = open_session(rig_client(i), NULL);
 	ck_assert_uint_eq(backend_load(b[0]), 2);
 	c = ask(nobody, false);
 	ck_assert_uint_eq(backend_load(c.backend), 12);
@@ -371,7 +314,7 @@ START_TEST(sessions_and_exchanges_count_as_they_cost)
 		ck_assert_ptr_ne(exchange(nobody), c.backend);
 	configure("session_cost: 0, exchange_cost: 3,", "", "", "state: down");
 	ck_assert_uint_eq(backend_load(c.backend), 3);
-	choice_end(&chooser, up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
 	ck_assert_uint_eq(backend_load(b[0]), 0);
 	for (int i = 0; i < 4; i++)
 		close_session(&claims[i]);
@@ -385,7 +328,7 @@ START_TEST(handshakes_cost_what_sessions_cost)
 
 	configure("exchange_cost: 0, session_cost: 5,", "", "", "");
 	for (uint64_t i = 0; i < 30; i++) {
-		c[i] = ask(client(i), true);
+		c[i] = ask(rig_client(i), true);
 		got[index_of(c[i].backend)]++;
 	}
 	for (int i = 0; i < N; i++) {
@@ -393,7 +336,7 @@ START_TEST(handshakes_cost_what_sessions_cost)
 		ck_assert_uint_eq(backend_load(b[i]), 50);
 	}
 	for (int i = 0; i < 30; i++)
-		choice_end(&chooser, up, &c[i], now);
+		choice_end(&rig.chooser, rig.up, &c[i], now);
 }
 END_TEST
 
@@ -403,7 +346,7 @@ START_TEST(limits_count_heads_not_costs)
 
 	configure("session_cost: 100, limits: {max_connections: 3},", "", "state: down",
 	    "state: down");
-	claim = open_session(client(1), NULL);
+	claim = open_session(rig_client(1), NULL);
 	ck_assert_uint_eq(backend_load(b[0]), 100);
 	ck_assert_int_eq(backend_use(b[0], now), BACKEND_USABLE);
 	close_session(&claim);
@@ -480,10 +423,10 @@ START_TEST(who_is_bound_to_it_does_not_wait_for_slow_start)
 	struct claim claim;
 
 	configure("slow_start: 100s,", "", "", "");
-	claim = open_session(client(1), &home);
+	claim = open_session(rig_client(1), &home);
 	backend_warm_up(home, now);
 	for (int i = 0; i < 20; i++)
-		ck_assert_ptr_eq(exchange(client(1)), home);
+		ck_assert_ptr_eq(exchange(rig_client(1)), home);
 	close_session(&claim);
 }
 END_TEST
@@ -512,7 +455,7 @@ START_TEST(a_backup_is_used_only_where_no_other_will_do)
 	spread(30, got);
 	ck_assert_uint_eq(got[2], 0);
 	configure("", "state: down", "state: down", "backup: true, state: down");
-	ck_assert(!choose(&chooser, up, &nobody, false, NULL, now, &c));
+	ck_assert(!choose(&rig.chooser, rig.up, &nobody, false, NULL, now, &c));
 }
 END_TEST
 
@@ -524,7 +467,7 @@ START_TEST(a_backup_takes_what_does_not_fit)
 
 	configure("limits: {max_sessions: 1},", "", "", "backup: true");
 	for (uint64_t i = 0; i < 3; i++)
-		claims[i] = open_session(client(i), &at[i]);
+		claims[i] = open_session(rig_client(i), &at[i]);
 	ck_assert_ptr_ne(at[0], b[2]);
 	ck_assert_ptr_ne(at[1], b[2]);
 	ck_assert_ptr_eq(at[2], b[2]);
@@ -538,7 +481,7 @@ START_TEST(a_backup_takes_what_does_not_fit)
 		c[i] = ask(nobody, false);
 	ck_assert_ptr_eq(c[2].backend, b[2]);
 	for (int i = 0; i < 3; i++)
-		choice_end(&chooser, up, &c[i], now);
+		choice_end(&rig.chooser, rig.up, &c[i], now);
 }
 END_TEST
 
@@ -548,15 +491,15 @@ START_TEST(a_client_goes_back_from_a_backup_unless_a_socket_is_there)
 	struct backend *at;
 
 	configure("", "state: down", "state: down", "backup: true");
-	ck_assert_ptr_eq(exchange(client(1)), b[2]);
-	claim = open_session(client(2), &at);
+	ck_assert_ptr_eq(exchange(rig_client(1)), b[2]);
+	claim = open_session(rig_client(2), &at);
 	ck_assert_ptr_eq(at, b[2]);
 	configure("", "", "state: down", "backup: true");
-	ck_assert_ptr_eq(exchange(client(1)), b[0]);
-	ck_assert_ptr_eq(exchange(client(2)), b[2]);
+	ck_assert_ptr_eq(exchange(rig_client(1)), b[0]);
+	ck_assert_ptr_eq(exchange(rig_client(2)), b[2]);
 	close_session(&claim);
-	ck_assert_ptr_eq(exchange(client(2)), b[0]);
-	ck_assert_ptr_eq(exchange(client(1)), b[0]);
+	ck_assert_ptr_eq(exchange(rig_client(2)), b[0]);
+	ck_assert_ptr_eq(exchange(rig_client(1)), b[0]);
 }
 END_TEST
 
@@ -565,11 +508,11 @@ START_TEST(a_backup_keeps_a_client_that_is_in_the_middle_of_something)
 	struct choice polling;
 
 	configure("", "state: down", "state: down", "backup: true");
-	polling = ask(client(1), false);
+	polling = ask(rig_client(1), false);
 	configure("", "", "", "backup: true");
-	ck_assert_ptr_eq(exchange(client(1)), b[2]);
-	choice_end(&chooser, up, &polling, now);
-	ck_assert_ptr_ne(exchange(client(1)), b[2]);
+	ck_assert_ptr_eq(exchange(rig_client(1)), b[2]);
+	choice_end(&rig.chooser, rig.up, &polling, now);
+	ck_assert_ptr_ne(exchange(rig_client(1)), b[2]);
 }
 END_TEST
 
@@ -579,8 +522,8 @@ START_TEST(a_session_goes_to_a_backup_when_its_backend_dies_last)
 	struct backend *from, *to;
 
 	configure("", "", "state: down", "backup: true");
-	claim = open_session(client(1), &from);
-	to = choose_rehome(&chooser, up, &claim, from, now);
+	claim = open_session(rig_client(1), &from);
+	to = choose_rehome(&rig.chooser, rig.up, &claim, from, now);
 	ck_assert_ptr_eq(to, b[2]);
 	backend_put(to);
 	close_session(&claim);
@@ -595,15 +538,15 @@ START_TEST(counts_that_are_wrong_are_found)
 
 	configure("", "", "", "");
 	for (uint64_t i = 0; i < 20; i++)
-		claims[i] = open_session(client(i % 7), NULL);
-	ck_assert(pins_counts_are_right(pins, up->backends, N));
+		claims[i] = open_session(rig_client(i % 7), NULL);
+	ck_assert(pins_counts_are_right(rig.pins, rig.up->backends, N));
 	atomic_fetch_add(&b[1]->sessions, 1);
-	ck_assert(!pins_counts_are_right(pins, up->backends, N));
-	ck_assert(pins_counts_are_right(pins, up->backends, 1));
+	ck_assert(!pins_counts_are_right(rig.pins, rig.up->backends, N));
+	ck_assert(pins_counts_are_right(rig.pins, rig.up->backends, 1));
 	atomic_fetch_sub(&b[1]->sessions, 1);
 	for (int i = 0; i < 20; i++)
 		close_session(&claims[i]);
-	ck_assert(pins_counts_are_right(pins, up->backends, N));
+	ck_assert(pins_counts_are_right(rig.pins, rig.up->backends, N));
 }
 END_TEST
 
