@@ -268,7 +268,7 @@ wish_can_leave(const struct wish *w, const struct backend *b)
 static bool
 pin_is_held(const struct pin *pin, uint64_t now_ms)
 {
-	return pin->sessions || pin->followers || pin->exchanges ||
+	return pin->sessions || pin->followers || pin->exchanges || pin->awaited ||
 	       pin->websocket_until_ms > now_ms;
 }
 
@@ -284,6 +284,8 @@ wish_admits_pin(const struct wish *w, const struct pin *pin)
 	if (pin->backend == w->except || (w->websocket && w->key->issue))
 		return false;
 	use = backend_use(pin->backend, w->now_ms);
+	if (use == BACKEND_FULL && pin->awaited)
+		return true;
 	return (pin->sessions || pin->followers) &&
 	       (use == BACKEND_DRAINING || use == BACKEND_EJECTED);
 }
@@ -327,7 +329,7 @@ choose_pin_speaks_by(const struct pin *pin, uint64_t now_ms)
 {
 	if (pin->websocket_until_ms > now_ms)
 		return CHOSE_WEBSOCKET_LOCK;
-	if (pin->sessions || pin->followers)
+	if (pin->sessions || pin->followers || pin->awaited)
 		return CHOSE_SESSION;
 	return CHOSE_HTTP_LOCK;
 }
@@ -359,9 +361,9 @@ wish_hint(const struct wish *w)
 /* Takes the backend's counters for this request. */
 static bool
 choice_take(const struct wish *w, struct choice *choice, struct backend *b,
-    enum choose_by by)
+    enum choose_by by, bool awaited)
 {
-	if (w->websocket && !backend_place_take(b))
+	if (w->websocket && !backend_place_take(b, awaited))
 		return false;
 	if (!backend_exchange_begin(b)) {
 		if (w->websocket)
@@ -401,16 +403,16 @@ choice_find(const struct wish *w, struct choice *choice, const struct pin *pin,
 {
 	struct backend *b;
 
-	if (pin_applies &&
-	    choice_take(w, choice, pin->backend, choose_pin_speaks_by(pin, w->now_ms)))
+	if (pin_applies && choice_take(w, choice, pin->backend,
+			       choose_pin_speaks_by(pin, w->now_ms), pin->awaited != 0))
 		return true;
-	if (!pin && (b = wish_hint(w)) && choice_take(w, choice, b, CHOSE_HINT))
+	if (!pin && (b = wish_hint(w)) && choice_take(w, choice, b, CHOSE_HINT, false))
 		return true;
 	for (size_t tries = 0; tries <= w->up->n_backends; tries++) {
 		b = wish_policy(w);
 		if (!b)
 			return false;
-		if (choice_take(w, choice, b, CHOSE_POLICY))
+		if (choice_take(w, choice, b, CHOSE_POLICY, false))
 			return true;
 	}
 	return false;
@@ -429,7 +431,7 @@ choice_bind(const struct wish *w, struct choice *choice, const struct pin *pin)
 		struct choice other = *choice;
 
 		if (winner != w->except &&
-		    choice_take(w, &other, winner, CHOSE_HTTP_LOCK)) {
+		    choice_take(w, &other, winner, CHOSE_HTTP_LOCK, false)) {
 			choice_give_back(choice);
 			*choice = other;
 		} else {
@@ -559,6 +561,17 @@ choose_session_closed(struct chooser *c, const struct upstream *up, struct claim
 	claim->has_follower = false;
 }
 
+void
+choose_session_sent_on(struct chooser *c, const struct upstream *up,
+    struct claim *claim, uint64_t now_ms)
+{
+	if (claim->held)
+		pins_session_sent_on(c->pins, claim->key, now_ms,
+		    up->conf->pin.http_ms);
+	claim->held = false;
+	choose_session_closed(c, up, claim, false, now_ms);
+}
+
 /* Moves the claim's pin from `from` to `to`; with it the follower's. The latter may
  * have been left behind when the pin was moved by somebody else, since a key remembers
  * only one follower and its sessions may have several. */
@@ -618,7 +631,7 @@ choose_rehome_undo(struct chooser *c, const struct upstream *up,
     uint64_t now_ms, uint64_t hold_ms)
 {
 	if (claim->held && claim_move(c, up, claim, to, from, now_ms))
-		pins_hold(c->pins, claim->key, now_ms + hold_ms);
+		pins_hold(c->pins, claim->key, now_ms, now_ms + hold_ms);
 }
 
 struct backend *

@@ -10,6 +10,8 @@
  * could not move them, HTTP and socket must not disagree. A full backend takes no new
  * session but goes on serving exchanges; a busy one takes neither, and a client whose
  * pin points there waits for it, where there is a queue, instead of going elsewhere.
+ * Who was sent to a backend by re-homing has its place there when it comes, though that
+ * be full for everybody else.
  * Where all are ailing (failing, ejected, unhealthy), the policy tries them rather than
  * none. An ejected backend takes nobody new, but stays right for a client whose
  * sessions it holds.
@@ -101,6 +103,11 @@ struct claim choose_session_opened(struct chooser *c, const struct upstream *up,
 
 void choose_session_closed(struct chooser *c, const struct upstream *up,
     struct claim *claim, bool clean, uint64_t now_ms);
+
+/* The same for a session whose client is sent away, to come back to where its pin
+ * points by now. A place is kept for it there. */
+void choose_session_sent_on(struct chooser *c, const struct upstream *up,
+    struct claim *claim, uint64_t now_ms);
 
 /* Re-homing a session away from `from`: where does the client go? If its pin still
  * points to `from`, the policy picks another usable backend and the pin moves there; if

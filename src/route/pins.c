@@ -2,9 +2,11 @@
  *
  * pins.c - what binds a client key to a backend; see pins.h.
  *
- * Each shard keeps its pins in three lists besides the hash table: held (by sessions
- * or exchanges), idle with a WebSocket lock, idle with an HTTP lock at most. So making
- * room and sweeping look only at pins that may go, oldest first, never at the table.
+ * Each shard keeps its pins in four lists besides the hash table: held (by sessions
+ * or exchanges), awaited, idle with a WebSocket lock, idle with an HTTP lock at most.
+ * So making room and sweeping look only at pins that may go, oldest first, never at the
+ * table. Awaited is who was sent away with any of its sessions, the others may be held
+ * or back already; nobody collects from there.
  *
  * A pin's sessions are counted on its backend by the same lines that change either, all
  * under the shard's lock; therefore the sum over backends is always exact.
@@ -30,7 +32,7 @@
  * before the lock is let go, about 50 us when none of them is in the cache. */
 enum { SHARDS = 64, SWEEP_SHARE = 8, SWEEP_LEAST = 16, COLLECT_CHUNK = 128 };
 
-enum idle { HELD, IDLE_WEBSOCKET, IDLE_HTTP, LISTS };
+enum idle { HELD, AWAITED, IDLE_WEBSOCKET, IDLE_HTTP, LISTS };
 
 /* What a walk looks at stands together. */
 struct entry {
@@ -38,10 +40,11 @@ struct entry {
 	struct entry *prev, *next; /* of its list */
 	struct backend *backend;   /* reference held */
 	uint64_t websocket_until, since;
-	uint64_t hold_until; /* not to be collected before */
+	uint64_t hold_until; /* not to be collected before; awaited until then */
 	uint32_t sessions, followers, exchanges;
 	uint8_t list; /* enum idle */
 	bool has_follower;
+	uint16_t awaited;
 	struct hash128 key;
 	struct hash128 follower; /* key that moves along */
 	uint64_t stable;
@@ -122,7 +125,7 @@ entry_is_seated(const struct entry *e)
 static bool
 entry_is_held(const struct entry *e)
 {
-	return entry_is_seated(e) || e->exchanges;
+	return entry_is_seated(e) || e->exchanges || e->awaited;
 }
 
 static bool
@@ -168,12 +171,22 @@ entry_settle(struct shard *s, struct entry *e, uint64_t now_ms)
 {
 	enum idle which = IDLE_HTTP;
 
-	if (entry_is_held(e))
+	if (e->awaited)
+		which = AWAITED;
+	else if (entry_is_held(e))
 		which = HELD;
 	else if (e->websocket_until > now_ms)
 		which = IDLE_WEBSOCKET;
 	entry_unlist(s, e);
 	entry_list(s, e, which);
+}
+
+/* n more are on their way to its backend (or less). */
+static void
+entry_await(struct entry *e, int n)
+{
+	e->awaited = (uint16_t)(e->awaited + n);
+	atomic_fetch_add(&e->backend->awaited, (uint32_t)n);
 }
 
 /* Takes it out of the table; *dead_r collects what entries_free gets afterwards. */
@@ -185,6 +198,7 @@ entry_remove(struct pins *pins, struct shard *s, struct entry *e, struct entry *
 	s->count--;
 	atomic_fetch_sub_explicit(&pins->count, 1, memory_order_relaxed);
 	atomic_fetch_sub(&e->backend->sessions, e->sessions);
+	atomic_fetch_sub(&e->backend->awaited, e->awaited);
 	e->next = *dead_r;
 	*dead_r = e;
 }
@@ -271,6 +285,8 @@ entry_rebind(struct entry *e, struct backend *to, uint64_t now_ms)
 
 	atomic_fetch_add(&to->sessions, e->sessions);
 	atomic_fetch_sub(&from->sessions, e->sessions);
+	atomic_fetch_add(&to->awaited, e->awaited);
+	atomic_fetch_sub(&from->awaited, e->awaited);
 	e->backend = backend_get(to);
 	e->since = now_ms;
 	e->websocket_until = 0;
@@ -291,6 +307,7 @@ pins_lookup(struct pins *pins, struct hash128 key, uint64_t now_ms, struct pin *
 		    .sessions = e->sessions,
 		    .followers = e->followers,
 		    .exchanges = e->exchanges,
+		    .awaited = e->awaited,
 		    .websocket_until_ms = e->websocket_until,
 		    .http_until_ms = e->http_until,
 		    .since_ms = e->since,
@@ -397,6 +414,8 @@ pins_session_open(struct pins *pins, struct hash128 key, struct backend *backend
 		} else {
 			e->sessions++;
 			atomic_fetch_add(&backend->sessions, 1);
+			if (e->awaited)
+				entry_await(e, -1);
 		}
 		if (e->websocket_until <= now_ms)
 			e->websocket_until = now_ms + websocket_ms;
@@ -448,6 +467,18 @@ entry_leave(struct entry *e, bool follower)
 	return true;
 }
 
+/* What remains when the last session has left. */
+static void
+entry_keep_lock(struct entry *e, bool clean, uint64_t now_ms, uint64_t http_ms)
+{
+	if (entry_is_seated(e))
+		return;
+	if (clean)
+		e->websocket_until = 0;
+	if (e->http_until < now_ms + http_ms)
+		e->http_until = now_ms + http_ms;
+}
+
 void
 pins_session_close(struct pins *pins, struct hash128 key, bool clean, uint64_t now_ms,
     uint64_t http_ms, bool follower)
@@ -456,12 +487,24 @@ pins_session_close(struct pins *pins, struct hash128 key, bool clean, uint64_t n
 	struct entry *e = entry_find(s, key);
 
 	if (e && entry_leave(e, follower)) {
-		if (!entry_is_seated(e)) {
-			if (clean)
-				e->websocket_until = 0;
-			if (e->http_until < now_ms + http_ms)
-				e->http_until = now_ms + http_ms;
-		}
+		entry_keep_lock(e, clean, now_ms, http_ms);
+		entry_settle(s, e, now_ms);
+	}
+	shard_unlock(s);
+}
+
+void
+pins_session_sent_on(struct pins *pins, struct hash128 key, uint64_t now_ms,
+    uint64_t http_ms)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+
+	if (e && entry_leave(e, false)) {
+		entry_keep_lock(e, false, now_ms, http_ms);
+		if (e->awaited < UINT16_MAX)
+			entry_await(e, 1);
+		e->hold_until = now_ms + PINS_AWAIT_MS;
 		entry_settle(s, e, now_ms);
 	}
 	shard_unlock(s);
@@ -507,13 +550,16 @@ pins_move(struct pins *pins, struct hash128 key, struct backend *from,
 }
 
 void
-pins_hold(struct pins *pins, struct hash128 key, uint64_t until_ms)
+pins_hold(struct pins *pins, struct hash128 key, uint64_t now_ms, uint64_t until_ms)
 {
 	struct shard *s = shard_lock(pins, key);
 	struct entry *e = entry_find(s, key);
 
-	if (e)
+	if (e) {
 		e->hold_until = until_ms;
+		entry_await(e, -e->awaited); /* it was to go elsewhere */
+		entry_settle(s, e, now_ms);
+	}
 	shard_unlock(s);
 }
 
@@ -606,6 +652,11 @@ entry_sweep(struct pins *pins, struct shard *s, struct entry *e, uint64_t now_ms
 		entry_remove(pins, s, e, dead_r);
 		return false;
 	}
+	if (e->list == AWAITED && e->hold_until <= now_ms) {
+		entry_await(e, -e->awaited);
+		entry_settle(s, e, now_ms);
+		return false;
+	}
 	if (e->list == IDLE_WEBSOCKET && e->websocket_until <= now_ms) {
 		entry_settle(s, e, now_ms);
 		return false;
@@ -642,6 +693,7 @@ pins_sweep(struct pins *pins, uint64_t now_ms)
 
 		pthread_mutex_lock(&s->lock);
 		before = s->count;
+		list_sweep(pins, s, AWAITED, now_ms, &dead);
 		list_sweep(pins, s, IDLE_WEBSOCKET, now_ms, &dead);
 		list_sweep(pins, s, IDLE_HTTP, now_ms, &dead);
 		swept += before - s->count;
@@ -667,15 +719,24 @@ place_of(struct backend *const *backends, size_t n, const struct backend *b)
 	return i;
 }
 
+struct sum {
+	uint32_t sessions, awaited;
+};
+
 static void
 shard_sum(const struct shard *s, struct backend *const *backends, size_t n,
-    uint32_t *sums)
+    struct sum *sums)
 {
 	const struct entry *e;
 
-	/* whoever has sessions is in this list */
-	for (e = s->lists[HELD].head; e; e = e->next)
-		sums[place_of(backends, n, e->backend)] += e->sessions;
+	/* whoever has sessions is in one of these lists */
+	for (int which = HELD; which <= AWAITED; which++)
+		for (e = s->lists[which].head; e; e = e->next) {
+			struct sum *sum = &sums[place_of(backends, n, e->backend)];
+
+			sum->sessions += e->sessions;
+			sum->awaited += e->awaited;
+		}
 }
 
 /* The one place where more than one lock is held: all of them, in their order. (No
@@ -683,7 +744,7 @@ shard_sum(const struct shard *s, struct backend *const *backends, size_t n,
 bool
 pins_counts_are_right(struct pins *pins, struct backend *const *backends, size_t n)
 {
-	uint32_t *sums = calloc(n + 1, sizeof(*sums)); /* one for all others */
+	struct sum *sums = calloc(n + 1, sizeof(*sums)); /* one for all others */
 	bool right = true;
 
 	if (!sums)
@@ -693,7 +754,9 @@ pins_counts_are_right(struct pins *pins, struct backend *const *backends, size_t
 	for (size_t i = 0; i < SHARDS; i++)
 		shard_sum(&pins->shards[i], backends, n, sums);
 	for (size_t i = 0; i < n; i++)
-		right = right && atomic_load(&backends[i]->sessions) == sums[i];
+		right = right &&
+			atomic_load(&backends[i]->sessions) == sums[i].sessions &&
+			atomic_load(&backends[i]->awaited) == sums[i].awaited;
 	for (size_t i = SHARDS; i-- > 0;)
 		pthread_mutex_unlock(&pins->shards[i].lock);
 	free(sums);

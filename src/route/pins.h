@@ -8,6 +8,10 @@
  * holds it). The table also owns backend->sessions: the sessions of a pin always
  * count on the backend it points to, and change over with it.
  *
+ * A client that was sent away, to come back to another backend, is awaited there for
+ * some seconds: backend->awaited counts its sessions until they are opened again, and
+ * meanwhile nobody moves it again.
+ *
  * Threads: any; one lock per shard, held only inside pins.c, never while calling out.
  * A client key (hash128) contains the upstream's id, so one table serves all.
  */
@@ -32,6 +36,7 @@ struct pin {
 	uint32_t sessions;       /* sessions of this client */
 	uint32_t followers;      /* sessions of stronger keys that this one follows */
 	uint32_t exchanges;      /* in flight */
+	uint32_t awaited;        /* sessions that were sent away and will come back */
 	uint64_t websocket_until_ms; /* 0 or past: no lock */
 	uint64_t http_until_ms;
 	uint64_t since_ms; /* bound to this backend since */
@@ -82,13 +87,20 @@ void pins_set_stable(struct pins *pins, struct hash128 key, uint64_t stable);
 void pins_session_close(struct pins *pins, struct hash128 key, bool clean,
     uint64_t now_ms, uint64_t http_ms, bool follower);
 
+/* The session ends because its client is sent to where the pin points now: a place is
+ * kept there until it comes, for PINS_AWAIT_MS at most. */
+enum { PINS_AWAIT_MS = 10000 };
+void pins_session_sent_on(struct pins *pins, struct hash128 key, uint64_t now_ms,
+    uint64_t http_ms);
+
 /* Re-homing: if the key points to `from`, points it to `to`, carries its sessions'
  * count over and starts a new WebSocket lock. False: it no longer points to from. */
 bool pins_move(struct pins *pins, struct hash128 key, struct backend *from,
     struct backend *to, uint64_t now_ms, uint64_t websocket_ms);
 
 /* Until then pins_collect passes the key over: an attempt to move it has failed. */
-void pins_hold(struct pins *pins, struct hash128 key, uint64_t until_ms);
+void pins_hold(struct pins *pins, struct hash128 key, uint64_t now_ms,
+    uint64_t until_ms);
 
 /* Collects up to max keys that hold sessions of their own on `backend` and were bound
  * to it for at least `stay_ms`. With max_sessions (0: any) only those that hold no
@@ -104,8 +116,9 @@ size_t pins_sweep(struct pins *pins, uint64_t now_ms);
 
 size_t pins_count(const struct pins *pins);
 
-/* Do the backends' counts say exactly how many sessions the pins hold there? False is a
- * bug. For debug builds: it walks through all pins under all locks. No memory: true. */
+/* Do the backends' counts say exactly how many sessions the pins hold (and await)
+ * there? False is a bug. For debug builds: it walks through all pins under all locks.
+ * No memory: true. */
 bool pins_counts_are_right(struct pins *pins, struct backend *const *backends,
     size_t n);
 

@@ -233,7 +233,9 @@ is_full(const struct backend *b)
 {
 	uint32_t max = atomic_load_explicit(&b->max_sessions, memory_order_relaxed);
 
-	return max && atomic_load(&b->sessions) + atomic_load(&b->opening) >= max;
+	return max && atomic_load(&b->sessions) + atomic_load(&b->opening) +
+			      atomic_load(&b->awaited) >=
+			  max;
 }
 
 static bool
@@ -290,12 +292,13 @@ backend_exchange_end(struct backend *b)
 
 /* Judged as above. */
 bool
-backend_place_take(struct backend *b)
+backend_place_take(struct backend *b, bool awaited)
 {
 	uint32_t max = atomic_load(&b->max_sessions);
+	uint32_t kept = awaited ? 0 : atomic_load(&b->awaited);
 	uint32_t opening = atomic_fetch_add(&b->opening, 1);
 
-	if (!max || atomic_load(&b->sessions) + opening < max)
+	if (!max || atomic_load(&b->sessions) + opening + kept < max)
 		return true;
 	atomic_fetch_sub(&b->opening, 1);
 	return false;
@@ -385,10 +388,11 @@ backend_load(const struct backend *b)
 	uint64_t sessions = atomic_load_explicit(&b->sessions, memory_order_relaxed);
 	uint64_t exchanges = atomic_load_explicit(&b->exchanges, memory_order_relaxed);
 	uint64_t opening = atomic_load_explicit(&b->opening, memory_order_relaxed);
+	uint64_t awaited = atomic_load_explicit(&b->awaited, memory_order_relaxed);
 
 	/* a handshake is counted twice, one after the other */
 	exchanges = exchanges > opening ? exchanges - opening : 0;
-	return (sessions + opening) *
+	return (sessions + opening + awaited) *
 		   atomic_load_explicit(&b->session_cost, memory_order_relaxed) +
 	       exchanges *
 		   atomic_load_explicit(&b->exchange_cost, memory_order_relaxed);

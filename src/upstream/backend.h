@@ -55,6 +55,9 @@ struct backend {
 	_Atomic uint32_t sessions;  /* sessions whose pin points here (pins.c counts) */
 	_Atomic uint32_t exchanges; /* exchanges it works on */
 	_Atomic uint32_t opening;   /* of these, handshakes that hold a place */
+	_Atomic uint32_t awaited;   /* sessions that were sent here (re-homing by
+				       reconnect) and have not come yet (pins.c counts) */
+	uint64_t next_move_us; /* the pace's: when the next client may be moved here */
 
 	struct outlier outlier; /* passive health, see outlier.h */
 	atomic_bool unhealthy;  /* active health, see probe.h */
@@ -151,8 +154,9 @@ bool backend_exchange_begin(struct backend *b);
 void backend_exchange_end(struct backend *b);
 
 /* Takes the place of one session to come; false: max_sessions is reached. Each place
- * taken is given back by backend_place_end, after the session was counted. */
-bool backend_place_take(struct backend *b);
+ * taken is given back by backend_place_end, after the session was counted. `awaited`:
+ * it is one for whom a place is kept. */
+bool backend_place_take(struct backend *b, bool awaited);
 void backend_place_end(struct backend *b);
 
 static inline bool
@@ -175,7 +179,8 @@ void backend_set_addr(struct backend *b, const struct addr *addr);
 
 uint32_t backend_held(const struct backend *b); /* sessions + exchanges */
 
-/* The same, each by its cost. Sessions about to be opened count as sessions. */
+/* The same, each by its cost. Sessions about to be opened, and those that are awaited,
+ * count as sessions. */
 uint64_t backend_load(const struct backend *b);
 
 #endif

@@ -20,6 +20,7 @@
 #include "http/access_log.h"
 #include "upstream/backend.h"
 #include "ws/app_heartbeat.h"
+#include "ws/close_table.h"
 #include "ws/heartbeat.h"
 #include "ws/registry.h"
 #include <stdlib.h>
@@ -102,6 +103,19 @@ note_end_by(const struct half *h, unsigned code)
 	note_end(h->session, half_is_client(h) ? SIDE_CLIENT : SIDE_BACKEND, code);
 }
 
+/* Who lost its backend, or was sent to another, comes back: its place is kept. */
+static void
+leave_pin(struct session *s, enum reason why, bool clean)
+{
+	struct chooser *chooser = s->registry->chooser;
+	enum cause cause = close_cause(why, s->end_code);
+
+	if (cause == CAUSE_SERVER_SWITCH || cause == CAUSE_BACKEND_LOST)
+		choose_session_sent_on(chooser, s->up, &s->claim, clock_now_ms());
+	else
+		choose_session_closed(chooser, s->up, &s->claim, clean, clock_now_ms());
+}
+
 void
 session_end(struct session *s, enum reason why)
 {
@@ -124,7 +138,7 @@ session_end(struct session *s, enum reason why)
 	session_set_state(s, SESSION_CLOSED);
 	rehome_cancel(s);
 	timer_clear(&s->timer);
-	choose_session_closed(r->chooser, s->up, &s->claim, clean, clock_now_ms());
+	leave_pin(s, why, clean);
 	ending_tell(s, why);
 	half_shut(&s->client);
 	half_shut(&s->backend);
