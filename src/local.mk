@@ -94,6 +94,7 @@ libroost_a_SOURCES += \
 	src/upstream/conn.c src/upstream/conn.h \
 	src/upstream/dns.c src/upstream/dns.h \
 	src/upstream/outlier.c src/upstream/outlier.h \
+	src/upstream/pace.c src/upstream/pace.h \
 	src/upstream/pool.c src/upstream/pool.h \
 	src/upstream/probe.c src/upstream/probe.h \
 	src/upstream/resolver.c src/upstream/resolver.h \

@@ -169,6 +169,7 @@ struct config_rehome {
 	enum rehome_mode mode;             /* mode: reconnect */
 	unsigned threshold_percent;        /* threshold: 20% */
 	unsigned rate;                     /* rate: 100 moves per second */
+	unsigned target_rate;              /* target_rate: 0, of these to one backend */
 	uint64_t debounce_ms;              /* debounce: 300ms */
 	uint64_t drain_timeout_ms;         /* drain_timeout: 5s */
 	enum rehome_on_failure on_failure; /* on_failure: rehome */

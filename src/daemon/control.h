@@ -43,7 +43,6 @@ struct control {
 	struct sink *access_log; /* NULL: off */
 	struct chooser chooser;
 	struct planner *planner;
-	struct pace pace;
 	struct resolver *resolver;
 	struct prober *prober;
 	struct panics panics;

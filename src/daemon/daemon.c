@@ -111,7 +111,6 @@ start_workers(struct control *c, size_t n_workers)
 	    .pins = c->pins,
 	    .quota = c->quota,
 	    .access_log = c->access_log,
-	    .pace = &c->pace,
 	    .secret = c->secret,
 	    .on_gone = on_worker_gone,
 	    .arg = c,

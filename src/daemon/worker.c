@@ -339,7 +339,7 @@ set_up(struct worker *w, const struct worker_shared *shared, struct snapshot *sn
 	random_secret(&seed, sizeof seed);
 	chooser_init(&w->chooser, shared->pins, shared->secret, seed);
 	pools_init(&w->pools, w->loop);
-	registry_init(&w->registry, w->loop, &w->pools, &w->chooser, shared->pace);
+	registry_init(&w->registry, w->loop, &w->pools, &w->chooser);
 	w->registry.quota = shared->quota;
 	w->registry.access = &w->access;
 	w->front = (struct front){

@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 struct move;
-struct pace;
 struct pins;
 struct quota;
 struct registry;
@@ -28,7 +27,6 @@ struct worker_shared {
 	struct pins *pins;
 	struct quota *quota;
 	struct sink *access_log; /* NULL: none */
-	struct pace *pace;
 	const uint8_t *secret;      /* HASH_SECRET bytes */
 	void (*on_gone)(void *arg); /* called on the worker's thread as its last act */
 	void *arg;

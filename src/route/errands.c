@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "route/choose.h"
 #include "route/pins.h"
+#include "upstream/pace.h"
 #include <stdlib.h>
 
 enum {
@@ -135,18 +136,15 @@ planner_move_client(struct planner *p, const struct upstream *up, struct hash128
     struct backend *from, struct backend *to, uint64_t now_ms, struct move *move_r)
 {
 	const struct config_upstream *conf = up->conf;
-	struct watch *w = watch_find(p, up->id);
 
-	if (!w ||
-	    !pins_move(p->chooser->pins, key, from, to, now_ms, conf->pin.websocket_ms))
+	if (!pins_move(p->chooser->pins, key, from, to, now_ms, conf->pin.websocket_ms))
 		return false;
 	*move_r = (struct move){.upstream_id = up->id,
 	    .key = key,
 	    .from = from,
 	    .to = to,
 	    .why = MOVE_ASKED};
-	move_r->delay_ms =
-	    (uint32_t)pace_delay_ms(&w->pace, conf->rehome.rate, now_ms * 1000);
+	move_r->delay_ms = (uint32_t)pace_book_ms(up, to, now_ms * 1000);
 	p->on_move(p->arg, move_r);
 	return true;
 }

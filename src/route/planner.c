@@ -7,12 +7,13 @@
  * backend goes (leaving.c), and who is too many on another (surplus.c), both to where
  * targets.c says.
  *
- * Thread: the control thread only, except pace_delay_ms.
+ * Thread: the control thread only.
  */
 #include "route/planner_private.h"
 
 #include "route/choose.h"
 #include "route/pins.h"
+#include "upstream/pace.h"
 #include "upstream/upstream.h"
 #include <stdlib.h>
 
@@ -52,31 +53,22 @@ planner_free(struct planner *p)
 
 /* The pace */
 
-uint64_t
-pace_delay_ms(struct pace *pace, unsigned rate, uint64_t now_us)
-{
-	uint64_t burst = TICK_MS * 1000, interval, next, from;
-
-	if (rate == 0)
-		return 0;
-	interval = 1000000 / rate;
-	next = atomic_load(&pace->next_us);
-	do {
-		from = next;
-		if (now_us > burst && from < now_us - burst)
-			from = now_us - burst;
-	} while (!atomic_compare_exchange_weak(&pace->next_us, &next, from + interval));
-	return from > now_us ? (from - now_us + 999) / 1000 : 0;
-}
-
 /* A dry run goes on until the plan is full. */
 bool
 turn_has_token(const struct turn *t)
 {
 	if (t->plan)
 		return !t->plan->more;
-	return t->up->conf->rehome.rate == 0 ||
-	       atomic_load(&t->watch->pace.next_us) <= t->now_ms * 1000;
+	return pace_allows(t->up, NULL, t->now_ms * 1000);
+}
+
+bool
+turn_has_room(struct turn *t, const struct seat *to)
+{
+	if (t->plan || pace_allows(t->up, to->backend, t->now_ms * 1000))
+		return true;
+	t->held_up = true;
+	return false;
 }
 
 /* Evenly over the tick, each somewhere in its slot. */
@@ -109,10 +101,12 @@ turn_move(struct turn *t, struct hash128 key, struct seat *from, struct seat *to
 
 	if (t->plan)
 		return turn_note(t, key, from, to, why);
+	if (!turn_has_room(t, to))
+		return false;
 	if (!pins_move(t->planner->chooser->pins, key, move.from, move.to, t->now_ms,
 		conf->pin.websocket_ms))
 		return false;
-	pace_delay_ms(&t->watch->pace, conf->rehome.rate, t->now_ms * 1000);
+	pace_book_ms(t->up, move.to, t->now_ms * 1000);
 	move.delay_ms = turn_delay_ms(t);
 	t->moves++;
 	t->planner->on_move(t->planner->arg, &move);

@@ -7,7 +7,7 @@
  * threshold): the surplus moves, but only clients whose lock has run out. Counts come
  * from the live sessions. Or the administrator asks for it, of one client or of all of
  * a backend, locked or not. Causes are debounced (but for the last, which is no
- * flapping); moves are paced by a token bucket and spread.
+ * flapping); moves are paced (upstream/pace.h) and spread.
  *
  * The planner moves the pin (route/pins.h) and says so; whoever holds the client's
  * sessions then carries them over. Thread: the control thread only.
@@ -112,13 +112,5 @@ struct errand {
 
 /* The i-th, or NULL. Valid until the next call of anything here. */
 const struct errand *planner_errand(const struct planner *p, size_t i);
-
-/* A token bucket: how long must the next of `rate` (0: no limit) a second wait? Holds a
- * tenth of a second's worth. For the planner, and for sessions whose backend died. Any
- * thread. */
-struct pace {
-	_Atomic uint64_t next_us;
-};
-uint64_t pace_delay_ms(struct pace *pace, unsigned rate, uint64_t now_us);
 
 #endif

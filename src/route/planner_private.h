@@ -27,6 +27,7 @@ struct seat {
 	bool present;  /* in the snapshot */
 	bool spent;    /* nothing more to take from it in this tick */
 	int64_t shift; /* sessions that a dry run has brought (or taken) */
+	uint64_t returned_ms, wait_ms; /* it came back then; trusted so long after */
 };
 
 struct watch {
@@ -37,7 +38,6 @@ struct watch {
 	uint64_t debounce_from_ms, debounce_until_ms;
 	uint64_t surplus_at_ms; /* look for surplus then */
 	bool surplus_lasts;     /* there was more than the rate allowed */
-	struct pace pace;
 };
 
 /* Owner: the daemon. Thread: the control thread. */
@@ -61,6 +61,7 @@ struct turn {
 	const struct upstream *up;
 	uint64_t now_ms;
 	unsigned moves;
+	bool held_up;      /* a target could not take one more in this tick */
 	struct plan *plan; /* NULL: it is not a dry run */
 };
 
@@ -69,7 +70,10 @@ struct turn {
 /* May it move one more now? A dry run goes on until the plan is full. */
 bool turn_has_token(const struct turn *t);
 
-/* False: its pin points elsewhere by now. */
+/* And to that backend? Notes it where not. */
+bool turn_has_room(struct turn *t, const struct seat *to);
+
+/* False: its pin points elsewhere by now, or the pace to `to` has no room. */
 bool turn_move(struct turn *t, struct hash128 key, struct seat *from, struct seat *to,
     enum move_why why);
 
@@ -77,6 +81,9 @@ bool turn_move(struct turn *t, struct hash128 key, struct seat *from, struct sea
 
 /* What it holds, for a dry run what it would hold. */
 unsigned seat_load(const struct seat *seat);
+
+/* Has it been in service long enough for clients to be moved there? */
+bool seat_is_trusted(const struct seat *seat, uint64_t now_ms);
 
 /* `likely`: where to look first. */
 struct seat *seat_find(struct watch *w, const struct backend *b, size_t likely);

@@ -19,8 +19,17 @@
 
 enum {
 	SURPLUS_EVERY_MS = 1000,
-	SURPLUS_PER_MS = 50 /* looks get rarer by 1 ms for so many sessions */
+	SURPLUS_STAY_MS = 10000, /* whoever came (or was moved) after that stays, lock
+				    or not: a move may take so long */
+	SURPLUS_PER_MS = 50      /* looks get rarer by 1 ms for so many sessions */
 };
+
+/* Who may come and go has no share, and keeps what it has. */
+static bool
+seat_counts(const struct turn *t, const struct seat *seat)
+{
+	return seat->use == BACKEND_USABLE && seat_is_trusted(seat, t->now_ms);
+}
 
 /* What the backends that stay hold together. */
 struct totals {
@@ -35,7 +44,7 @@ turn_totals(const struct turn *t)
 	for (size_t i = 0; i < t->watch->n_seats; i++) {
 		const struct seat *seat = &t->watch->seats[i];
 
-		if (seat->use == BACKEND_USABLE) {
+		if (seat_counts(t, seat)) {
 			sum.load += seat_load(seat);
 			sum.weight += seat->share;
 		}
@@ -55,8 +64,9 @@ seat_surplus(const struct seat *seat, const struct totals *sum)
 }
 
 static struct seat *
-surplus_worst(const struct watch *w, const struct totals *sum, unsigned *surplus_r)
+surplus_worst(const struct turn *t, const struct totals *sum, unsigned *surplus_r)
 {
+	struct watch *w = t->watch;
 	struct seat *worst = NULL;
 
 	*surplus_r = 0;
@@ -64,7 +74,7 @@ surplus_worst(const struct watch *w, const struct totals *sum, unsigned *surplus
 		struct seat *seat = &w->seats[i];
 		unsigned surplus;
 
-		if (seat->use != BACKEND_USABLE || seat->spent)
+		if (!seat_counts(t, seat) || seat->spent)
 			continue;
 		surplus = seat_surplus(seat, sum);
 		if (surplus > *surplus_r) {
@@ -124,18 +134,18 @@ static bool
 surplus_move_batch(struct turn *t, struct seat *seat, const struct totals *sum,
     unsigned surplus)
 {
-	const struct seat *to = turn_target(t, seat->backend);
+	struct seat *to = turn_target(t, seat->backend);
 	unsigned at_most = to ? surplus_room(to, sum) : 0;
 	struct hash128 keys[BATCH];
 	bool moved = false;
 	size_t n;
 
-	if (at_most == 0)
+	if (at_most == 0 || !turn_has_room(t, to))
 		return false;
 	if (at_most > surplus)
 		at_most = surplus;
 	n = pins_collect(t->planner->chooser->pins, seat->backend, t->now_ms, at_most,
-	    STAY_MS, keys, BATCH);
+	    SURPLUS_STAY_MS, keys, BATCH);
 	for (size_t i = 0; i < n && turn_has_token(t); i++)
 		moved |= surplus_move_one(t, keys[i], seat, sum, &surplus);
 	return moved;
@@ -152,11 +162,14 @@ turn_plan_surplus(struct turn *t)
 		w->surplus_at_ms = t->now_ms + SURPLUS_EVERY_MS;
 		w->surplus_lasts = true;
 	}
+	t->held_up = false;
 	while (w->surplus_lasts && turn_has_token(t)) {
 		struct totals sum = turn_totals(t);
 
-		seat = surplus_worst(w, &sum, &surplus);
+		seat = surplus_worst(t, &sum, &surplus);
 		if (!seat) {
+			if (t->held_up)
+				return; /* there is more for the next tick */
 			/* The look may have been a walk through them all. */
 			w->surplus_at_ms += sum.load / SURPLUS_PER_MS;
 			w->surplus_lasts = false;

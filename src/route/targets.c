@@ -44,11 +44,21 @@ turn_fits(const struct turn *t, const struct seat *seat, const struct backend *f
 	       (max == 0 || seat_load(seat) < max);
 }
 
-/* Puts the candidates into p->options, backups or the others; `stay`: who stays there,
- * may. */
+/* From the best to the last resort. */
+enum kind { TRUSTED, FLAPPING, BACKUP, KINDS };
+
+static enum kind
+seat_kind(const struct seat *seat, uint64_t now_ms)
+{
+	if (seat->backup)
+		return BACKUP;
+	return seat_is_trusted(seat, now_ms) ? TRUSTED : FLAPPING;
+}
+
+/* Puts the candidates of a kind into p->options; `stay`: who stays there, may. */
 static size_t
 targets_gather(const struct turn *t, const struct backend *from, bool stay,
-    bool backups)
+    enum kind kind)
 {
 	struct planner *p = t->planner;
 	struct watch *w = t->watch;
@@ -59,20 +69,21 @@ targets_gather(const struct turn *t, const struct backend *from, bool stay,
 	for (size_t i = 0; i < w->n_seats; i++) {
 		struct seat *seat = &w->seats[i];
 
-		if (seat->backup == backups &&
+		if (seat_kind(seat, t->now_ms) == kind &&
 		    ((stay && seat->backend == from) || turn_fits(t, seat, from)))
 			p->options[n++] = seat;
 	}
 	return n;
 }
 
-/* A backup where nothing else will do. */
 static size_t
 turn_targets(const struct turn *t, const struct backend *from, bool stay)
 {
-	size_t n = targets_gather(t, from, stay, false);
+	size_t n = 0;
 
-	return n ? n : targets_gather(t, from, stay, true);
+	for (int kind = TRUSTED; kind < KINDS && n == 0; kind++)
+		n = targets_gather(t, from, stay, (enum kind)kind);
+	return n;
 }
 
 static struct seat *

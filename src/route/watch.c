@@ -6,6 +6,9 @@
  * noticed by comparing it with what it looked like at the last tick. Backends that left
  * the configuration keep their seat for as long as they hold sessions.
  *
+ * What comes and goes is watched with care: a change starts the debounce, and a backend
+ * that returns again and again is trusted later each time.
+ *
  * Thread: the control thread only.
  */
 #include "route/planner_private.h"
@@ -15,7 +18,9 @@
 #include <stdlib.h>
 
 enum {
-	DEBOUNCE_AT_MOST = 4 /* times its length, however often things change */
+	DEBOUNCE_AT_MOST = 4,    /* times its length, however often things change */
+	TRUST_AFTER_MS = 1000,   /* the second return in a row, doubling with each */
+	TRUST_AT_MOST_MS = 60000 /* and a return after so long is the first again */
 };
 
 void
@@ -29,7 +34,8 @@ watch_fini(struct watch *w)
 unsigned
 seat_load(const struct seat *seat)
 {
-	int64_t load = atomic_load(&seat->backend->sessions) + seat->shift;
+	int64_t load = (int64_t)atomic_load(&seat->backend->sessions) +
+		       atomic_load(&seat->backend->awaited) + seat->shift;
 
 	return load > 0 ? (unsigned)load : 0;
 }
@@ -83,6 +89,31 @@ watch_mark_present(struct watch *w, const struct upstream *up)
 	return changed;
 }
 
+/* It was leaving and serves again. Who has done that before, and lately, has to stay
+ * for a while before anybody is moved there: what comes up for a second, again and
+ * again, would otherwise get a tick's worth of clients each time and lose them again.
+ */
+static void
+seat_returns(struct seat *seat, uint64_t now_ms)
+{
+	uint64_t wait = 0;
+
+	if (now_ms - seat->returned_ms > TRUST_AT_MOST_MS + seat->wait_ms)
+		seat->wait_ms = 0;
+	else
+		wait = seat->wait_ms ? seat->wait_ms * 2 : TRUST_AFTER_MS;
+	if (wait > TRUST_AT_MOST_MS)
+		wait = TRUST_AT_MOST_MS;
+	seat->returned_ms = now_ms;
+	seat->wait_ms = wait;
+}
+
+bool
+seat_is_trusted(const struct seat *seat, uint64_t now_ms)
+{
+	return now_ms >= seat->returned_ms + seat->wait_ms;
+}
+
 static bool
 seat_refresh(struct seat *seat, uint64_t now_ms)
 {
@@ -95,6 +126,8 @@ seat_refresh(struct seat *seat, uint64_t now_ms)
 		use = BACKEND_REMOVED;
 	if (backend_use_is_serving(use))
 		use = BACKEND_USABLE;
+	if (use == BACKEND_USABLE && backend_use_is_leaving(seat->use))
+		seat_returns(seat, now_ms);
 	changed = use != seat->use || weight != seat->weight || backup != seat->backup;
 	seat->use = use;
 	seat->weight = weight;

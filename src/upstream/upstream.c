@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "config/load.h"
 #include "upstream/backend.h"
+#include "upstream/pace.h"
 #include "upstream/resolver.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,10 +156,12 @@ upstream_init(struct upstream *up, const struct config_upstream *conf,
     const struct snapshot *old, const struct found *found)
 {
 	const struct upstream *before = old ? upstream_named(old, conf->name) : NULL;
-	bool ok = true;
+	bool ok;
 
 	up->conf = conf;
 	up->id = hash_stable(0, conf->name, strlen(conf->name));
+	up->pace = before ? pace_get(before->pace) : pace_new();
+	ok = up->pace != NULL;
 	for (size_t i = 0; i < conf->n_backends && ok; i++) {
 		const struct config_backend *row = &conf->backends[i];
 
@@ -179,6 +182,7 @@ upstreams_free(struct snapshot *s)
 		for (size_t j = 0; j < up->n_backends; j++)
 			backend_put(up->backends[j]);
 		free(up->backends);
+		pace_put(up->pace);
 	}
 	free(s->upstreams);
 }

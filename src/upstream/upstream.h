@@ -15,6 +15,7 @@
 
 struct backend;
 struct found;
+struct pace;
 struct router;
 
 struct upstream {
@@ -23,6 +24,7 @@ struct upstream {
 	struct backend **backends; /* in the file's order, a name's addresses one after
 				      the other; references held */
 	size_t n_backends;
+	struct pace *pace; /* of moves; a reference: the same in all snapshots */
 };
 
 /* Owner: reference counted. Thread: immutable, any. */

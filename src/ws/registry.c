@@ -28,13 +28,12 @@ struct group {
 
 void
 registry_init(struct registry *r, struct loop *loop, struct pools *pools,
-    struct chooser *chooser, struct pace *pace)
+    struct chooser *chooser)
 {
 	*r = (struct registry){
 	    .loop = loop,
 	    .pools = pools,
 	    .chooser = chooser,
-	    .pace = pace,
 	};
 	reaper_init(r);
 }

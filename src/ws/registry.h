@@ -27,21 +27,20 @@ struct registry {
 	struct loop *loop; /* borrowed, as all of these */
 	struct pools *pools;
 	struct chooser *chooser;
-	struct pace *pace;        /* of moves, shared by all workers */
 	struct quota *quota;      /* shared; only touched where there are seats */
 	struct access *access;    /* NULL: no access log */
 	struct session *sessions; /* owned */
 	size_t n_sessions;
-	struct group *groups;     /* by client key */
+	struct group *groups;        /* by client key */
 	struct registry_walk *walks; /* borrowed, those under way */
-	struct timer sweep;       /* reaper.c */
-	struct session *sweep_at; /* the next one to look at; NULL: not sweeping */
-	uint64_t sweep_ms;        /* shortest of those seen */
+	struct timer sweep;          /* reaper.c */
+	struct session *sweep_at;    /* the next one to look at; NULL: not sweeping */
+	uint64_t sweep_ms;           /* shortest of those seen */
 };
 
 /* quota and access are NULL afterwards: the worker sets them. */
 void registry_init(struct registry *r, struct loop *loop, struct pools *pools,
-    struct chooser *chooser, struct pace *pace);
+    struct chooser *chooser);
 
 /* False: no memory; the session is not in it then. */
 bool registry_add(struct registry *r, struct session *s);

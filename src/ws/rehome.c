@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "upstream/backend.h"
 #include "upstream/conn.h"
+#include "upstream/pace.h"
 #include "ws/registry.h"
 #include <stdlib.h>
 
@@ -275,12 +276,11 @@ rehome_start(struct session *s, struct backend *to, enum move_why why,
 
 /* Moves after a loss are paced as all moves are: the survivors are not stormed. */
 static uint64_t
-pace_delay(struct session *s)
+pace_delay(struct session *s, struct backend *to)
 {
-	struct registry *r = s->registry;
-	uint64_t ms = pace_delay_ms(r->pace, s->up->conf->rehome.rate, clock_now_us());
+	uint64_t ms = pace_book_ms(s->up, to, clock_now_us());
 
-	return random_jitter(&r->loop->random, ms, JITTER_PERCENT);
+	return random_jitter(&s->registry->loop->random, ms, JITTER_PERCENT);
 }
 
 static void
@@ -290,7 +290,7 @@ go_on_elsewhere(struct session *s, struct backend *to)
 
 	session_set_state(s, SESSION_RECONNECTING);
 	s->cut_wanted = false;
-	if (!m && !begin(s, to, MOVE_LEAVING, pace_delay(s))) {
+	if (!m && !begin(s, to, MOVE_LEAVING, pace_delay(s, to))) {
 		session_close(s, REASON_NO_MEMORY, CLOSE_RESTART, "out of memory");
 		return;
 	}

@@ -5,13 +5,13 @@
  *
  * Every move is judged when it is made: was it allowed, does everything still add up?
  */
+#include "base/log.h"
 #include "base/strbuf.h"
-#include "config/load.h"
+#include "rig.h"
 #include "route/choose.h"
 #include "route/pins.h"
 #include "route/planner.h"
-#include "upstream/backend.h"
-#include "upstream/upstream.h"
+#include "upstream/pace.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -37,12 +37,7 @@ struct client {
 	const struct backend *at; /* what lock_until is about */
 };
 
-static struct snapshot *snapshot;
-static const struct upstream *up;
-static struct pins *pins;
-static struct chooser chooser;
 static struct planner *planner;
-static uint8_t secret[HASH_SECRET];
 static uint64_t now;
 static struct client clients[CLIENTS];
 static unsigned moves, leaving_moves, surplus_moves, history[HISTORY], ticks;
@@ -54,34 +49,16 @@ static const struct backend *first_from; /* of the moves of the last tick */
 static void
 configure(const char *rehome, const char *more, const struct row *rows, size_t n)
 {
-	struct strbuf text = STRBUF_INIT, errors = STRBUF_INIT;
-	struct config *config;
-	struct snapshot *newer;
+	struct strbuf settings = STRBUF_INIT, backends = STRBUF_INIT;
 
-	strbuf_printf(&text,
-	    "listeners: [{bind: \"127.0.0.1:0\"}]\n"
-	    "routes: [{path: /, upstream: chat}]\n"
-	    "upstreams:\n"
-	    "  chat:\n"
-	    "    rehome: {%s}\n%s"
-	    "    backends:\n",
-	    rehome, more);
+	strbuf_printf(&settings, "rehome: {%s}, %s", rehome, more);
 	for (size_t i = 0; i < n; i++)
-		strbuf_printf(&text,
-		    "      - {name: %s, address: \"127.0.0.1:%u\", weight: %u, state: "
-		    "%s}\n",
-		    rows[i].name, 9000 + (unsigned)strtoul(rows[i].name + 1, NULL, 10),
+		strbuf_printf(&backends, "%s weight: %u, state: %s |", rows[i].name,
 		    rows[i].weight, rows[i].state);
-	config = config_parse("test", text.data, text.len, NULL, &errors);
-	ck_assert_msg(config != NULL, "%s", strbuf_cstr(&errors));
-	strbuf_fini(&text);
-	strbuf_fini(&errors);
-	newer = snapshot_new(config, snapshot);
-	ck_assert_ptr_nonnull(newer);
-	snapshot_put(snapshot);
-	snapshot = newer;
-	up = &snapshot->upstreams[0];
-	rate = up->conf->rehome.rate;
+	rig_configure(strbuf_cstr(&settings), strbuf_cstr(&backends));
+	strbuf_fini(&settings);
+	strbuf_fini(&backends);
+	rate = rig.up->conf->rehome.rate;
 }
 
 #define CONFIGURE(rehome, ...)                                                \
@@ -90,52 +67,29 @@ configure(const char *rehome, const char *more, const struct row *rows, size_t n
 		configure(rehome, "", rows_, sizeof(rows_) / sizeof(*rows_)); \
 	} while (0)
 
-static struct backend *
-named(const char *name)
-{
-	for (size_t i = 0; i < up->n_backends; i++) {
-		if (strcmp(up->backends[i]->name, name) == 0)
-			return up->backends[i];
-	}
-	return NULL;
-}
-
-static unsigned
-sessions(const char *name)
-{
-	return atomic_load(&named(name)->sessions);
-}
-
 /* The clients */
-
-static struct client_key
-key_of(unsigned i)
-{
-	return (struct client_key){.found = true,
-	    .hash = hash_table_key(up->id, &i, sizeof(i))};
-}
 
 static bool
 claim_is_shared(unsigned i, unsigned at)
 {
-	return hash128_eq(clients[i].claims[at].key, key_of(i).hash);
+	return hash128_eq(clients[i].claims[at].key, rig_client(i).hash);
 }
 
 static void
 client_open(unsigned i)
 {
 	struct client *c = &clients[i];
-	uint64_t lock = now + up->conf->pin.websocket_ms;
-	struct client_key key = key_of(i);
+	uint64_t lock = now + rig.up->conf->pin.websocket_ms;
+	struct client_key key = rig_client(i);
 	const struct backend *at;
 	struct choice choice;
 
-	if (!choose(&chooser, up, &key, true, NULL, now, &choice))
+	if (!choose(&rig.chooser, rig.up, &key, true, NULL, now, &choice))
 		return;
-	c->claims[c->n] = choose_session_opened(&chooser, up, &choice, now);
+	c->claims[c->n] = choose_session_opened(&rig.chooser, rig.up, &choice, now);
 	ck_assert(c->claims[c->n].held);
 	at = choice.backend;
-	choice_end(&chooser, up, &choice, now);
+	choice_end(&rig.chooser, rig.up, &choice, now);
 	c->own_lock[c->n] = lock;
 	if (claim_is_shared(i, c->n)) {
 		/* a lock on what became unusable broke */
@@ -158,7 +112,7 @@ client_close(unsigned i, bool clean)
 		sharing += claim_is_shared(i, j);
 	if (clean && sharing == 1 && claim_is_shared(i, c->n - 1))
 		c->lock_until = 0;
-	choose_session_closed(&chooser, up, &c->claims[--c->n], clean, now);
+	choose_session_closed(&rig.chooser, rig.up, &c->claims[--c->n], clean, now);
 }
 
 static void
@@ -204,9 +158,9 @@ on_move(void *arg, const struct move *move)
 	struct pin pin;
 
 	ck_assert_ptr_eq(arg, &moves);
-	ck_assert_uint_eq(move->upstream_id, up->id);
+	ck_assert_uint_eq(move->upstream_id, rig.up->id);
 	ck_assert_ptr_nonnull(lock);
-	ck_assert(pins_lookup(pins, move->key, now, &pin));
+	ck_assert(pins_lookup(rig.pins, move->key, now, &pin));
 	ck_assert_ptr_eq(pin.backend, move->to);
 	backend_put(pin.backend);
 	ck_assert_ptr_ne(move->from, move->to);
@@ -220,7 +174,7 @@ on_move(void *arg, const struct move *move)
 		ck_assert_msg(*lock <= now, "a locked client was moved");
 		surplus_moves++;
 	}
-	*lock = now + up->conf->pin.websocket_ms;
+	*lock = now + rig.up->conf->pin.websocket_ms;
 	if (!first_from)
 		first_from = move->from;
 	moves++;
@@ -234,14 +188,14 @@ tick(void)
 
 	now += TICK;
 	first_from = NULL;
-	made = planner_tick(planner, snapshot, now);
+	made = planner_tick(planner, rig.snapshot, now);
 	history[ticks++ % HISTORY] = made;
 	for (unsigned i = 0; i < HISTORY; i++)
 		sum += history[i];
 	if (rate)
 		ck_assert_uint_le(sum, rate + rate / 10 + 1);
 	if (ticks % HISTORY == 0)
-		pins_sweep(pins, now);
+		pins_sweep(rig.pins, now);
 	return made;
 }
 
@@ -259,12 +213,9 @@ run(uint64_t ms)
 static void
 setup(void)
 {
-	log_threshold = LEVEL_ERROR;
 	now = 1000000;
-	hash_derive_secret(secret, "s", 1);
-	pins = pins_new(1000000);
-	chooser_init(&chooser, pins, secret, 1);
-	planner = planner_new(&chooser, on_move, &moves);
+	rig_begin(1);
+	planner = planner_new(&rig.chooser, on_move, &moves);
 	ck_assert_ptr_nonnull(planner);
 	memset(clients, 0, sizeof(clients));
 	memset(history, 0, sizeof(history));
@@ -278,15 +229,8 @@ teardown(void)
 		while (clients[i].n)
 			client_close(i, true);
 	}
-	for (size_t i = 0; i < up->n_backends; i++)
-		ck_assert_uint_eq(atomic_load(&up->backends[i]->sessions), 0);
 	planner_free(planner);
-	chooser_fini(&chooser);
-	pins_free(pins);
-	for (size_t i = 0; i < up->n_backends; i++)
-		ck_assert_uint_eq(atomic_load(&up->backends[i]->refs), 1);
-	snapshot_put(snapshot);
-	snapshot = NULL;
+	rig_end();
 }
 
 /* Leaving */
@@ -299,12 +243,12 @@ START_TEST(a_drain_empties_a_backend_at_the_rate)
 	ck_assert_uint_eq(moves, 0);
 	CONFIGURE("rate: 100", {"b0", 1, "drain"}, {"b1", 1, "up"}, {"b2", 1, "up"});
 	run(300 + 2900);
-	ck_assert_uint_gt(sessions("b0"), 0);
+	ck_assert_uint_gt(rig_sessions("b0"), 0);
 	run(300);
-	ck_assert_uint_eq(sessions("b0"), 0);
+	ck_assert_uint_eq(rig_sessions("b0"), 0);
 	ck_assert_uint_eq(moves, 300);
-	ck_assert_uint_eq(sessions("b1"), 450);
-	ck_assert_uint_eq(sessions("b2"), 450);
+	ck_assert_uint_eq(rig_sessions("b1"), 450);
+	ck_assert_uint_eq(rig_sessions("b2"), 450);
 	ck_assert_uint_eq(run(3600000), 0);
 }
 END_TEST
@@ -316,12 +260,12 @@ START_TEST(a_removed_backend_is_emptied_and_forgotten)
 	CONFIGURE("rate: 100", {"b0", 1, "up"}, {"b1", 1, "up"});
 	open_many(0, 100);
 	run(2000);
-	gone = backend_get(named("b0"));
+	gone = backend_get(rig_backend("b0"));
 	CONFIGURE("rate: 100", {"b1", 1, "up"});
 	ck_assert_int_eq(backend_use(gone, now), BACKEND_REMOVED);
 	run(1500);
 	ck_assert_uint_eq(atomic_load(&gone->sessions), 0);
-	ck_assert_uint_eq(sessions("b1"), 100);
+	ck_assert_uint_eq(rig_sessions("b1"), 100);
 	ck_assert_uint_eq(atomic_load(&gone->refs), 1);
 	backend_put(gone);
 }
@@ -332,9 +276,9 @@ START_TEST(a_failing_backend_is_left)
 	CONFIGURE("rate: 1000", {"b0", 1, "up"}, {"b1", 1, "up"});
 	open_many(0, 100);
 	run(2000);
-	backend_mark_failed(named("b0"), now, 30);
+	backend_mark_failed(rig_backend("b0"), now, 30);
 	run(900);
-	ck_assert_uint_eq(sessions("b0"), 0);
+	ck_assert_uint_eq(rig_sessions("b0"), 0);
 	ck_assert_uint_eq(leaving_moves, 50);
 }
 END_TEST
@@ -348,9 +292,9 @@ START_TEST(targets_get_their_share_by_weight)
 	CONFIGURE("rate: 1000", {"b0", 1, "drain"}, {"b1", 1, "up"}, {"b2", 3, "up"},
 	    {"b3", 0, "up"});
 	run(2000);
-	ck_assert_uint_eq(sessions("b1"), 100);
-	ck_assert_uint_eq(sessions("b2"), 300);
-	ck_assert_uint_eq(sessions("b3"), 0);
+	ck_assert_uint_eq(rig_sessions("b1"), 100);
+	ck_assert_uint_eq(rig_sessions("b2"), 300);
+	ck_assert_uint_eq(rig_sessions("b3"), 0);
 }
 END_TEST
 
@@ -359,15 +303,15 @@ START_TEST(the_fullest_of_leaving_backends_goes_first)
 	CONFIGURE("rate: 100", {"b0", 1, "up"}, {"b1", 3, "up"}, {"b2", 0, "up"});
 	open_many(0, 400);
 	run(2000);
-	ck_assert_uint_eq(sessions("b1"), 300);
+	ck_assert_uint_eq(rig_sessions("b1"), 300);
 	CONFIGURE("rate: 100", {"b0", 1, "drain"}, {"b1", 3, "drain"}, {"b2", 0, "up"});
 	run(300);
 	run(1800);
 	ck_assert_uint_gt(moves, 150);
-	ck_assert_uint_eq(sessions("b0"), 100);
-	ck_assert_uint_lt(sessions("b1"), 150);
+	ck_assert_uint_eq(rig_sessions("b0"), 100);
+	ck_assert_uint_lt(rig_sessions("b1"), 150);
 	run(2400);
-	ck_assert_uint_eq(sessions("b2"), 400);
+	ck_assert_uint_eq(rig_sessions("b2"), 400);
 }
 END_TEST
 
@@ -378,10 +322,10 @@ START_TEST(with_nowhere_to_go_everybody_stays_until_there_is)
 	run(2000);
 	CONFIGURE("rate: 100", {"b0", 1, "drain"}, {"b1", 1, "down"});
 	ck_assert_uint_eq(run(10000), 0);
-	ck_assert_uint_eq(sessions("b0"), 50);
+	ck_assert_uint_eq(rig_sessions("b0"), 50);
 	CONFIGURE("rate: 100", {"b0", 1, "drain"}, {"b1", 1, "up"});
 	ck_assert_uint_eq(run(1000), 50);
-	ck_assert_uint_eq(sessions("b1"), 50);
+	ck_assert_uint_eq(rig_sessions("b1"), 50);
 }
 END_TEST
 
@@ -391,14 +335,14 @@ START_TEST(targets_are_not_overfilled)
 	const struct row after[] = {{"b0", 1, "drain"}, {"b1", 1, "up"},
 	    {"b2", 1, "up"}};
 
-	configure("rate: 100", "    limits: {max_sessions: 40}\n", before, 3);
+	configure("rate: 100", "limits: {max_sessions: 40},", before, 3);
 	open_many(0, 90);
 	run(2000);
-	configure("rate: 100", "    limits: {max_sessions: 40}\n", after, 3);
+	configure("rate: 100", "limits: {max_sessions: 40},", after, 3);
 	run(5000);
-	ck_assert_uint_eq(sessions("b0"), 10);
-	ck_assert_uint_eq(sessions("b1"), 40);
-	ck_assert_uint_eq(sessions("b2"), 40);
+	ck_assert_uint_eq(rig_sessions("b0"), 10);
+	ck_assert_uint_eq(rig_sessions("b1"), 40);
+	ck_assert_uint_eq(rig_sessions("b2"), 40);
 }
 END_TEST
 
@@ -411,12 +355,12 @@ START_TEST(a_move_undone_is_tried_again_after_a_second)
 	run(2000);
 	CONFIGURE("rate: 100", {"b0", 1, "drain"}, {"b1", 1, "up"});
 	run(300);
-	b0 = named("b0");
-	b1 = named("b1");
+	b0 = rig_backend("b0");
+	b1 = rig_backend("b1");
 	while (moves == 0)
 		tick();
-	choose_rehome_undo(&chooser, up, &clients[0].claims[0], b0, b1, now, 0);
-	ck_assert_uint_eq(sessions("b0"), 1);
+	choose_rehome_undo(&rig.chooser, rig.up, &clients[0].claims[0], b0, b1, now, 0);
+	ck_assert_uint_eq(rig_sessions("b0"), 1);
 	ck_assert_uint_eq(run(900), 0);
 	ck_assert_uint_eq(run(200), 1);
 }
@@ -434,7 +378,7 @@ START_TEST(mode_off_moves_nobody)
 	CONFIGURE("mode: reconnect", {"b0", 1, "drain"}, {"b1", 1, "up"},
 	    {"b2", 1, "up"});
 	run(2000);
-	ck_assert_uint_eq(sessions("b0"), 0);
+	ck_assert_uint_eq(rig_sessions("b0"), 0);
 }
 END_TEST
 
@@ -471,7 +415,7 @@ START_TEST(restless_backends_cannot_put_it_off_for_ever)
 	CONFIGURE("debounce: 1s", {"b0", 1, "drain"}, {"b1", 1, "up"});
 	for (unsigned i = 0; i < 8; i++) {
 		ck_assert_uint_eq(moves, 0);
-		atomic_store(&named("b1")->weight, 1 + i % 2);
+		atomic_store(&rig_backend("b1")->weight, 1 + i % 2);
 		run(500);
 	}
 	run(500);
@@ -492,7 +436,7 @@ START_TEST(a_new_backend_fills_when_the_locks_have_run_out)
 	ck_assert_uint_gt(moves, 20);
 	run(10000);
 	/* the surplus above 500 x 1.2, not more */
-	ck_assert_uint_eq(sessions("b1"), 400);
+	ck_assert_uint_eq(rig_sessions("b1"), 400);
 	ck_assert_uint_eq(moves, 400);
 	ck_assert_uint_eq(surplus_moves, 400);
 	ck_assert_uint_eq(run(4 * WEBSOCKET), 0);
@@ -504,12 +448,12 @@ START_TEST(within_the_threshold_nothing_moves)
 	CONFIGURE("threshold: 20%", {"b0", 3, "up"}, {"b1", 2, "up"});
 	open_many(0, 100);
 	run(WEBSOCKET + 2000);
-	ck_assert_uint_eq(sessions("b0"), 60);
+	ck_assert_uint_eq(rig_sessions("b0"), 60);
 	CONFIGURE("threshold: 20%", {"b0", 1, "up"}, {"b1", 1, "up"});
 	ck_assert_uint_eq(run(2 * WEBSOCKET), 0);
 	CONFIGURE("threshold: 10%", {"b0", 1, "up"}, {"b1", 1, "up"});
 	run(5000);
-	ck_assert_uint_eq(sessions("b0"), 55);
+	ck_assert_uint_eq(rig_sessions("b0"), 55);
 	ck_assert_uint_eq(run(2 * WEBSOCKET), 0);
 }
 END_TEST
@@ -522,12 +466,12 @@ START_TEST(new_weights_are_followed)
 	ck_assert_uint_eq(moves, 0);
 	CONFIGURE("threshold: 0%", {"b0", 1, "up"}, {"b1", 3, "up"});
 	run(10000);
-	ck_assert_uint_eq(sessions("b0"), 50);
-	ck_assert_uint_eq(sessions("b1"), 150);
+	ck_assert_uint_eq(rig_sessions("b0"), 50);
+	ck_assert_uint_eq(rig_sessions("b1"), 150);
 	run(WEBSOCKET);
 	CONFIGURE("threshold: 0%", {"b0", 1, "up"}, {"b1", 0, "up"});
 	run(10000);
-	ck_assert_uint_le(sessions("b1"), 1);
+	ck_assert_uint_le(rig_sessions("b1"), 1);
 }
 END_TEST
 
@@ -540,11 +484,11 @@ START_TEST(the_worst_imbalance_is_mended_first)
 	    {"b2", 1, "up"});
 	while (moves == 0)
 		tick();
-	ck_assert_ptr_eq(first_from, named("b0"));
+	ck_assert_ptr_eq(first_from, rig_backend("b0"));
 	run(60000);
-	ck_assert_uint_le(sessions("b0"), 34);
-	ck_assert_uint_ge(sessions("b0"), 33);
-	ck_assert_uint_ge(sessions("b2"), 32);
+	ck_assert_uint_le(rig_sessions("b0"), 34);
+	ck_assert_uint_ge(rig_sessions("b0"), 33);
+	ck_assert_uint_ge(rig_sessions("b2"), 32);
 }
 END_TEST
 
@@ -553,15 +497,15 @@ START_TEST(big_clients_do_not_swing_to_and_fro)
 	const struct row rows[] = {{"b0", 1, "up"}, {"b1", 1, "up"}};
 
 	/* no locks at all, so that only the arithmetic stands in the way */
-	configure("rate: 100, threshold: 10%", "    pin: {websocket: 0s}\n", rows, 1);
+	configure("rate: 100, threshold: 10%", "pin: {websocket: 0s},", rows, 1);
 	for (int i = 0; i < 50; i++)
 		client_open(0);
 	open_many(1, 10);
 	run(5000);
-	configure("rate: 100, threshold: 10%", "    pin: {websocket: 0s}\n", rows, 2);
+	configure("rate: 100, threshold: 10%", "pin: {websocket: 0s},", rows, 2);
 	run(60000);
-	ck_assert_uint_eq(sessions("b0"), 50);
-	ck_assert_uint_eq(sessions("b1"), 10);
+	ck_assert_uint_eq(rig_sessions("b0"), 50);
+	ck_assert_uint_eq(rig_sessions("b1"), 10);
 	ck_assert_uint_eq(moves, 10);
 	ck_assert_uint_eq(run(600000), 0);
 }
@@ -572,13 +516,13 @@ START_TEST(without_locks_a_converged_system_stands_still_too)
 	const struct row rows[] = {{"b0", 5, "up"}, {"b1", 3, "up"}, {"b2", 2, "up"},
 	    {"b3", 1, "up"}};
 
-	configure("rate: 1000, threshold: 0%", "    pin: {websocket: 0s}\n", rows, 2);
+	configure("rate: 1000, threshold: 0%", "pin: {websocket: 0s},", rows, 2);
 	for (unsigned i = 0; i < 300; i++) {
 		for (unsigned j = 0; j <= i % 4; j++)
 			client_open(i);
 	}
 	run(5000);
-	configure("rate: 1000, threshold: 0%", "    pin: {websocket: 0s}\n", rows, 4);
+	configure("rate: 1000, threshold: 0%", "pin: {websocket: 0s},", rows, 4);
 	run(60000);
 	ck_assert_uint_gt(moves, 50);
 	ck_assert_uint_eq(run(600000), 0);
@@ -601,8 +545,8 @@ START_TEST(a_move_that_would_not_help_is_not_made)
 	rows[0].state = "up";
 	/* 103 is beyond 101.5, but with 11 instead of 10 any other were worse off */
 	configure("threshold: 0%", "", rows, 11);
-	ck_assert_uint_eq(sessions("b0"), 103);
-	ck_assert_uint_eq(sessions("b10"), 10);
+	ck_assert_uint_eq(rig_sessions("b0"), 103);
+	ck_assert_uint_eq(rig_sessions("b10"), 10);
 	ck_assert_uint_eq(run(2 * WEBSOCKET), 0);
 }
 END_TEST
@@ -621,16 +565,52 @@ END_TEST
 
 START_TEST(the_pace_holds_a_tenth_of_a_second)
 {
-	struct pace pace = {0};
 	uint64_t now_us = 5000000;
 	unsigned at_once = 0;
 
-	while (pace_delay_ms(&pace, 100, now_us) == 0)
+	CONFIGURE("rate: 100", {"b0", 1, "up"});
+	while (pace_allows(rig.up, rig_backend("b0"), now_us)) {
+		ck_assert_uint_eq(pace_book_ms(rig.up, rig_backend("b0"), now_us), 0);
 		at_once++;
+	}
 	ck_assert_uint_eq(at_once, 11);
-	for (unsigned i = 2; i < 50; i++)
-		ck_assert_uint_eq(pace_delay_ms(&pace, 100, now_us), i * 10);
-	ck_assert_uint_eq(pace_delay_ms(&pace, 0, now_us), 0);
+	for (unsigned i = 1; i < 50; i++)
+		ck_assert_uint_eq(pace_book_ms(rig.up, rig_backend("b0"), now_us),
+		    i * 10);
+}
+END_TEST
+
+START_TEST(a_target_has_a_pace_of_its_own)
+{
+	struct backend *b0, *b1;
+	uint64_t now_us = 5000000;
+
+	CONFIGURE("rate: 100, target_rate: 10", {"b0", 1, "up"}, {"b1", 1, "up"});
+	b0 = rig_backend("b0");
+	b1 = rig_backend("b1");
+	ck_assert_uint_eq(pace_book_ms(rig.up, b0, now_us), 0);
+	ck_assert_uint_eq(pace_book_ms(rig.up, b0, now_us), 0);
+	ck_assert(!pace_allows(rig.up, b0, now_us));
+	ck_assert(pace_allows(rig.up, b1, now_us));
+	ck_assert(pace_allows(rig.up, NULL, now_us));
+	ck_assert_uint_eq(pace_book_ms(rig.up, b0, now_us), 100);
+	/* what is booked for later counts for the upstream then */
+	ck_assert(!pace_allows(rig.up, b1, now_us));
+	ck_assert_uint_eq(pace_book_ms(rig.up, b1, now_us), 110);
+	ck_assert_uint_eq(pace_book_ms(rig.up, b0, now_us), 200);
+}
+END_TEST
+
+START_TEST(a_reload_makes_nothing_faster)
+{
+	uint64_t now_us = 5000000;
+
+	CONFIGURE("rate: 10", {"b0", 1, "up"});
+	for (unsigned i = 0; i < 5; i++)
+		pace_book_ms(rig.up, rig_backend("b0"), now_us);
+	CONFIGURE("rate: 10", {"b0", 1, "up"}, {"b1", 1, "up"});
+	ck_assert(!pace_allows(rig.up, rig_backend("b1"), now_us));
+	ck_assert_uint_eq(pace_book_ms(rig.up, rig_backend("b1"), now_us), 400);
 }
 END_TEST
 
@@ -641,7 +621,7 @@ START_TEST(a_high_rate_is_reached)
 	run(2000);
 	CONFIGURE("rate: 100000", {"b0", 1, "drain"}, {"b1", 1, "up"});
 	run(400);
-	ck_assert_uint_eq(sessions("b0"), 0);
+	ck_assert_uint_eq(rig_sessions("b0"), 0);
 }
 END_TEST
 
@@ -682,8 +662,9 @@ random_trouble(void)
 	struct row rows[6];
 	size_t n = 0;
 
-	if (snapshot && random_below(&dice, 3) == 0) {
-		struct backend *b = up->backends[random_below(&dice, up->n_backends)];
+	if (rig.snapshot && random_below(&dice, 3) == 0) {
+		struct backend *b =
+		    rig.up->backends[random_below(&dice, rig.up->n_backends)];
 
 		backend_mark_failed(b, now, random_u64(&dice));
 		return;
@@ -694,8 +675,8 @@ random_trouble(void)
 		rows[n++] = (struct row){names[i], random_below(&dice, 5),
 		    states[i ? random_below(&dice, 6) : 0]};
 	}
-	configure("rate: 50, threshold: 15%", "    pin: {websocket: 30s, http: 5s}\n",
-	    rows, n);
+	configure("rate: 50, threshold: 15%", "pin: {websocket: 30s, http: 5s},", rows,
+	    n);
 }
 
 /* Sessions whose backend is out of the configuration are still counted somewhere; the
@@ -710,13 +691,13 @@ sums_are_right(void)
 			struct pin pin;
 
 			ck_assert(
-			    pins_lookup(pins, clients[i].claims[j].key, now, &pin));
+			    pins_lookup(rig.pins, clients[i].claims[j].key, now, &pin));
 			pinned += !atomic_load(&pin.backend->removed);
 			backend_put(pin.backend);
 		}
 	}
-	for (size_t i = 0; i < up->n_backends; i++)
-		counted += atomic_load(&up->backends[i]->sessions);
+	for (size_t i = 0; i < rig.up->n_backends; i++)
+		counted += atomic_load(&rig.up->backends[i]->sessions);
 	ck_assert_uint_eq(counted, pinned);
 }
 
@@ -740,8 +721,8 @@ START_TEST(an_hour_of_trouble_breaks_no_rule)
 	    {"b2", 1, "drain"}, {"b3", 1, "up"});
 	run(2 * WEBSOCKET);
 	ck_assert_uint_gt(live_sessions(), 100);
-	ck_assert_uint_eq(sessions("b2"), 0);
-	ck_assert_uint_eq(sessions("b0") + sessions("b1") + sessions("b3"),
+	ck_assert_uint_eq(rig_sessions("b2"), 0);
+	ck_assert_uint_eq(rig_sessions("b0") + rig_sessions("b1") + rig_sessions("b3"),
 	    live_sessions());
 	ck_assert_uint_eq(run(4 * WEBSOCKET), 0);
 }
@@ -792,7 +773,10 @@ pace(void)
 {
 	TCase *t = tcase_create("pace");
 
+	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, the_pace_holds_a_tenth_of_a_second);
+	tcase_add_test(t, a_target_has_a_pace_of_its_own);
+	tcase_add_test(t, a_reload_makes_nothing_faster);
 	return t;
 }
 

@@ -32,7 +32,6 @@ static struct snapshot *snapshot;
 static struct pins *pins;
 static struct chooser chooser;
 static struct pools pools;
-static struct pace pace;
 static struct registry registry;
 static struct session *s;
 static int client, backend; /* our ends */
@@ -142,7 +141,7 @@ begin(const char *keys, const char *route)
 	static uint8_t secret[HASH_SECRET];
 	chooser_init(&chooser, pins, secret, 1);
 	pools_init(&pools, loop);
-	registry_init(&registry, loop, &pools, &chooser, &pace);
+	registry_init(&registry, loop, &pools, &chooser);
 	open_session();
 }
 
