@@ -45,6 +45,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_response.c \
 	tests/unit/check_router.c \
 	tests/unit/check_session.c \
+	tests/unit/check_simulator.c \
 	tests/unit/check_sink.c \
 	tests/unit/check_template.c \
 	tests/unit/check_timer.c \

@@ -237,7 +237,7 @@ move_key(const struct admin_host *host, const struct order *o, struct hash128 ke
 	if (!pins_lookup(host->pins, key, o->now_ms, &pin))
 		return NULL;
 	to = o->to ? backend_get(o->to)
-		   : planner_target(host->planner, o->up, pin.backend, o->now_ms);
+		   : planner_target(host->planner, o->up, key, pin.backend, o->now_ms);
 	if (to && to != pin.backend &&
 	    (o->dry_run || planner_move_client(host->planner, o->up, key, pin.backend,
 			       to, o->now_ms, &move)))

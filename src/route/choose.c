@@ -34,6 +34,7 @@ struct wish {
 	const struct backend *except;
 	uint64_t now_ms;
 	uint64_t stable; /* of who asks; policy hash only */
+	unsigned places; /* it asks for so many at once; 0: the usual one */
 };
 
 /* In this order the policy takes backends, the best only among their like. */
@@ -166,6 +167,12 @@ candidate_fill(const struct wish *w, struct backend *b, struct candidate *candid
 	}
 }
 
+static bool
+has_room(const struct wish *w, const struct backend *b)
+{
+	return w->places <= 1 || backend_has_places(b, w->places);
+}
+
 /* Puts those of the best rank there is into options; returns how many. */
 static size_t
 gather(const struct wish *w, enum rank at_worst)
@@ -178,7 +185,7 @@ gather(const struct wish *w, enum rank at_worst)
 		struct backend *b = w->up->backends[i];
 		enum rank rank = rank_of(b, w->websocket, w->now_ms);
 
-		if (b == w->except || rank > best)
+		if (b == w->except || rank > best || !has_room(w, b))
 			continue;
 		if (rank < best)
 			n = 0;
@@ -488,7 +495,7 @@ choose(struct chooser *c, const struct upstream *up, const struct client_key *ke
     bool websocket, const struct backend *except, uint64_t now_ms,
     struct choice *choice_r)
 {
-	struct wish w = {c, up, key, websocket, except, now_ms, 0};
+	struct wish w = {c, up, key, websocket, except, now_ms, 0, 0};
 	struct pin known;
 	const struct pin *pin = NULL;
 	bool admitted, modest, found;
@@ -562,12 +569,11 @@ choose_session_closed(struct chooser *c, const struct upstream *up, struct claim
 }
 
 void
-choose_session_sent_on(struct chooser *c, const struct upstream *up,
+choose_session_sent_away(struct chooser *c, const struct upstream *up,
     struct claim *claim, uint64_t now_ms)
 {
 	if (claim->held)
-		pins_session_sent_on(c->pins, claim->key, now_ms,
-		    up->conf->pin.http_ms);
+		pins_session_away(c->pins, claim->key, now_ms, up->conf->pin.http_ms);
 	claim->held = false;
 	choose_session_closed(c, up, claim, false, now_ms);
 }
@@ -604,14 +610,14 @@ choose_rehome(struct chooser *c, const struct upstream *up, const struct claim *
 		struct pin pin;
 
 		if (!claim->held || !pins_lookup(c->pins, claim->key, now_ms, &pin))
-			return choose_policy(c, up, claim->stable, from, now_ms);
+			return choose_policy(c, up, claim->stable, 1, from, now_ms);
 		if (pin.backend != from && holds_well(pin.backend, now_ms)) {
 			if (claim->has_follower)
 				pins_move(c->pins, claim->follower, from, pin.backend,
 				    now_ms, up->conf->pin.websocket_ms);
 			return pin.backend;
 		}
-		to = choose_policy(c, up, claim->stable, from, now_ms);
+		to = choose_policy(c, up, claim->stable, pin.sessions, from, now_ms);
 		if (!to) {
 			backend_put(pin.backend);
 			return NULL;
@@ -636,9 +642,9 @@ choose_rehome_undo(struct chooser *c, const struct upstream *up,
 
 struct backend *
 choose_policy(struct chooser *c, const struct upstream *up, uint64_t stable,
-    const struct backend *except, uint64_t now_ms)
+    unsigned sessions, const struct backend *except, uint64_t now_ms)
 {
-	struct wish w = {c, up, NULL, true, except, now_ms, stable};
+	struct wish w = {c, up, NULL, true, except, now_ms, stable, sessions};
 	struct backend *b = wish_pick(&w, RANK_BACKUP);
 
 	return b ? backend_get(b) : NULL;
@@ -648,7 +654,7 @@ struct backend *
 choose_preview(struct chooser *c, const struct upstream *up,
     const struct client_key *key, bool websocket, uint64_t now_ms, enum choose_by *by_r)
 {
-	struct wish w = {c, up, key, websocket, NULL, now_ms, key->stable};
+	struct wish w = {c, up, key, websocket, NULL, now_ms, key->stable, 0};
 	bool known = false;
 	struct backend *b;
 	struct pin pin;

@@ -106,7 +106,7 @@ void choose_session_closed(struct chooser *c, const struct upstream *up,
 
 /* The same for a session whose client is sent away, to come back to where its pin
  * points by now. A place is kept for it there. */
-void choose_session_sent_on(struct chooser *c, const struct upstream *up,
+void choose_session_sent_away(struct chooser *c, const struct upstream *up,
     struct claim *claim, uint64_t now_ms);
 
 /* Re-homing a session away from `from`: where does the client go? If its pin still
@@ -123,9 +123,9 @@ void choose_rehome_undo(struct chooser *c, const struct upstream *up,
     uint64_t now_ms, uint64_t hold_ms);
 
 /* The policy alone, for a client of that stable hash: a usable backend other than
- * `except`, with a reference, or NULL. */
+ * `except`, with places for so many sessions; with a reference, or NULL. */
 struct backend *choose_policy(struct chooser *c, const struct upstream *up,
-    uint64_t stable, const struct backend *except, uint64_t now_ms);
+    uint64_t stable, unsigned sessions, const struct backend *except, uint64_t now_ms);
 
 /* What choose would say to this key now, with a reference, or NULL: nobody; without
  * binding or counting anything. A draw or a turn of the policy may be another next

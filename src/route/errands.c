@@ -35,6 +35,19 @@ errand_is_done(const struct errand *e, const struct turn *t)
 	return t->now_ms >= e->asked_ms + STAY_MS;
 }
 
+/* NULL: there is no room now. */
+static struct seat *
+errand_target(const struct errand *e, const struct turn *t, struct hash128 key,
+    const struct seat *from)
+{
+	struct seat *to;
+
+	if (!e->to)
+		return turn_target_for(t, key, from, false);
+	to = seat_find(t->watch, e->to, 0);
+	return to && turn_takes(t, key, from, to) ? to : NULL;
+}
+
 bool
 errand_run(struct errand *e, struct turn *t, bool *done_r)
 {
@@ -54,11 +67,8 @@ errand_run(struct errand *e, struct turn *t, bool *done_r)
 	    keys, BATCH);
 	*done_r = n == 0 && errand_is_done(e, t);
 	for (size_t i = 0; i < n && turn_has_token(t); i++) {
-		to = e->to ? seat_find(t->watch, e->to, 0)
-			   : turn_target_for(t, keys[i], from, false);
-		if (!to || !turn_fits(t, to, e->from))
-			break;
-		moved += turn_move(t, keys[i], from, to, MOVE_ASKED);
+		to = errand_target(e, t, keys[i], from);
+		moved += to && turn_move(t, keys[i], from, to, MOVE_ASKED);
 	}
 	e->moved += moved;
 	return moved > 0;
@@ -111,20 +121,22 @@ errands_forget_unseen(struct planner *p, const struct snapshot *s)
 }
 
 struct backend *
-planner_target(struct planner *p, const struct upstream *up, const struct backend *from,
-    uint64_t now_ms)
+planner_target(struct planner *p, const struct upstream *up, struct hash128 key,
+    const struct backend *from, uint64_t now_ms)
 {
 	struct plan none = {.max = 0};
 	struct turn t = {.planner = p, .up = up, .now_ms = now_ms};
 	struct watch copy;
-	struct seat *to;
+	struct seat *seat, *to = NULL;
 	struct backend *b;
 
 	if (!turn_init_dry(&t, &copy, &none)) {
 		plan_fini(&none);
 		return NULL;
 	}
-	to = turn_target(&t, from);
+	seat = seat_find(t.watch, from, 0);
+	if (seat)
+		to = turn_target_for(&t, key, seat, false);
 	b = to ? backend_get(to->backend) : NULL;
 	watch_fini(&copy);
 	plan_fini(&none);

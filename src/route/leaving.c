@@ -35,8 +35,7 @@ leaving_worst(const struct watch *w)
 	return worst;
 }
 
-/* False: there is nowhere to go. */
-static bool
+static void
 leaving_move_batch(struct turn *t, struct seat *seat)
 {
 	struct backend *from = seat->backend;
@@ -48,12 +47,9 @@ leaving_move_batch(struct turn *t, struct seat *seat)
 	for (size_t i = 0; i < n && turn_has_token(t); i++) {
 		struct seat *to = turn_target_for(t, keys[i], seat, false);
 
-		if (!to)
-			return false;
-		moved |= turn_move(t, keys[i], seat, to, MOVE_LEAVING);
+		moved |= to && turn_move(t, keys[i], seat, to, MOVE_LEAVING);
 	}
-	seat->spent = !moved;
-	return true;
+	seat->spent = !moved; /* nowhere to go, or nobody who may */
 }
 
 void
@@ -61,8 +57,6 @@ turn_plan_leaving(struct turn *t)
 {
 	struct seat *seat;
 
-	while (turn_has_token(t) && (seat = leaving_worst(t->watch))) {
-		if (!leaving_move_batch(t, seat))
-			return;
-	}
+	while (turn_has_token(t) && (seat = leaving_worst(t->watch)))
+		leaving_move_batch(t, seat);
 }

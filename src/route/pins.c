@@ -494,7 +494,7 @@ pins_session_close(struct pins *pins, struct hash128 key, bool clean, uint64_t n
 }
 
 void
-pins_session_sent_on(struct pins *pins, struct hash128 key, uint64_t now_ms,
+pins_session_away(struct pins *pins, struct hash128 key, uint64_t now_ms,
     uint64_t http_ms)
 {
 	struct shard *s = shard_lock(pins, key);

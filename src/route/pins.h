@@ -90,7 +90,7 @@ void pins_session_close(struct pins *pins, struct hash128 key, bool clean,
 /* The session ends because its client is sent to where the pin points now: a place is
  * kept there until it comes, for PINS_AWAIT_MS at most. */
 enum { PINS_AWAIT_MS = 10000 };
-void pins_session_sent_on(struct pins *pins, struct hash128 key, uint64_t now_ms,
+void pins_session_away(struct pins *pins, struct hash128 key, uint64_t now_ms,
     uint64_t http_ms);
 
 /* Re-homing: if the key points to `from`, points it to `to`, carries its sessions'

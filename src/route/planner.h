@@ -83,10 +83,11 @@ bool planner_plan_backend(struct planner *p, const struct upstream *up,
     struct plan *plan) MUST_CHECK;
 void plan_fini(struct plan *plan);
 
-/* Where a client of `from` would be moved: the usable backend with the least sessions
- * for its weight, with a reference, or NULL: there is no other. */
+/* Where this client of `from` would be moved: as the policy hash says, or else the
+ * usable backend with the least sessions for its weight; with a reference, or NULL:
+ * there is no other that has room. */
 struct backend *planner_target(struct planner *p, const struct upstream *up,
-    const struct backend *from, uint64_t now_ms);
+    struct hash128 key, const struct backend *from, uint64_t now_ms);
 
 /* Moves this client now, whatever its locks; the pace counts it, and its sessions
  * follow when the pace has room for them (move_r->delay_ms). False: its pin does not

@@ -98,14 +98,16 @@ void watch_fini(struct watch *w);
 
 /* ---- targets.c ---- */
 
-/* May a client of `from` go there? */
-bool turn_fits(const struct turn *t, const struct seat *seat,
-    const struct backend *from);
-
-/* Where somebody of `from` would go: by load, or as this client's policy says. */
+/* Where some small client of `from` would go by load. */
 struct seat *turn_target(const struct turn *t, const struct backend *from);
+
+/* Where this one would go. With may_stay it may be `from` itself. */
 struct seat *turn_target_for(const struct turn *t, struct hash128 key,
-    const struct seat *from, bool stay);
+    const struct seat *from, bool may_stay);
+
+/* Has `to` room for that client of `from`? */
+bool turn_takes(const struct turn *t, struct hash128 key, const struct seat *from,
+    const struct seat *to);
 
 /* ---- leaving.c, surplus.c ---- */
 

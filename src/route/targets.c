@@ -33,15 +33,21 @@ candidates_reserve(struct planner *p, size_t n)
 	return true;
 }
 
-/* May a client of `from` go there? */
-bool
-turn_fits(const struct turn *t, const struct seat *seat, const struct backend *from)
+/* Whom is a place looked for? */
+struct mover {
+	const struct backend *from;
+	unsigned sessions;
+	bool may_stay;
+};
+
+static bool
+turn_fits(const struct turn *t, const struct seat *seat, const struct mover *who)
 {
 	const struct backend *b = seat->backend;
 	unsigned max = atomic_load(&b->max_sessions);
 
-	return b != from && seat->present && backend_is_usable(b, t->now_ms) &&
-	       (max == 0 || seat_load(seat) < max);
+	return b != who->from && seat->present && backend_is_usable(b, t->now_ms) &&
+	       (max == 0 || seat_load(seat) + who->sessions <= max);
 }
 
 /* From the best to the last resort. */
@@ -55,10 +61,9 @@ seat_kind(const struct seat *seat, uint64_t now_ms)
 	return seat_is_trusted(seat, now_ms) ? TRUSTED : FLAPPING;
 }
 
-/* Puts the candidates of a kind into p->options; `stay`: who stays there, may. */
+/* Puts the candidates of a kind into p->options. */
 static size_t
-targets_gather(const struct turn *t, const struct backend *from, bool stay,
-    enum kind kind)
+targets_gather(const struct turn *t, const struct mover *who, enum kind kind)
 {
 	struct planner *p = t->planner;
 	struct watch *w = t->watch;
@@ -70,19 +75,20 @@ targets_gather(const struct turn *t, const struct backend *from, bool stay,
 		struct seat *seat = &w->seats[i];
 
 		if (seat_kind(seat, t->now_ms) == kind &&
-		    ((stay && seat->backend == from) || turn_fits(t, seat, from)))
+		    ((who->may_stay && seat->backend == who->from) ||
+			turn_fits(t, seat, who)))
 			p->options[n++] = seat;
 	}
 	return n;
 }
 
 static size_t
-turn_targets(const struct turn *t, const struct backend *from, bool stay)
+turn_targets(const struct turn *t, const struct mover *who)
 {
 	size_t n = 0;
 
 	for (int kind = TRUSTED; kind < KINDS && n == 0; kind++)
-		n = targets_gather(t, from, stay, (enum kind)kind);
+		n = targets_gather(t, who, (enum kind)kind);
 	return n;
 }
 
@@ -110,27 +116,51 @@ turn_pick(const struct turn *t, size_t n, enum balance_policy policy, uint64_t s
 
 /* The usable one with the least sessions for its weight, what was just moved included;
  * NULL: none but `from`. */
+static struct seat *
+least_loaded(const struct turn *t, const struct mover *who)
+{
+	return turn_pick(t, turn_targets(t, who), BALANCE_LEAST_SESSIONS, 0, false);
+}
+
 struct seat *
 turn_target(const struct turn *t, const struct backend *from)
 {
-	return turn_pick(t, turn_targets(t, from, false), BALANCE_LEAST_SESSIONS, 0,
-	    false);
+	const struct mover who = {.from = from, .sessions = 1};
+
+	return least_loaded(t, &who);
 }
 
-/* Where a client of `from` should go. The policy hash has an opinion of its own, which
- * all nodes share. `stay`: it may stay, and goes only where it belongs, however the
- * loads are at this moment; else a surplus would send it to any place that has room. */
+/* The policy hash has an opinion of its own, which all nodes share. Who may stay goes
+ * only where it belongs, however the loads are at this moment; else a surplus would
+ * send it to any place that has room. */
 struct seat *
 turn_target_for(const struct turn *t, struct hash128 key, const struct seat *from,
-    bool stay)
+    bool may_stay)
 {
+	bool by_hash = t->up->conf->balance == BALANCE_HASH;
+	struct mover who = {.from = from->backend, .may_stay = may_stay && by_hash};
 	struct pin pin;
 
-	if (t->up->conf->balance != BALANCE_HASH)
-		return turn_target(t, from->backend);
 	if (!pins_lookup(t->planner->chooser->pins, key, t->now_ms, &pin))
 		return NULL;
 	backend_put(pin.backend);
-	return turn_pick(t, turn_targets(t, from->backend, stay), BALANCE_HASH,
-	    pin.stable, stay);
+	who.sessions = pin.sessions;
+	if (!by_hash)
+		return least_loaded(t, &who);
+	return turn_pick(t, turn_targets(t, &who), BALANCE_HASH, pin.stable,
+	    who.may_stay);
+}
+
+bool
+turn_takes(const struct turn *t, struct hash128 key, const struct seat *from,
+    const struct seat *to)
+{
+	struct mover who = {.from = from->backend};
+	struct pin pin;
+
+	if (!pins_lookup(t->planner->chooser->pins, key, t->now_ms, &pin))
+		return false;
+	backend_put(pin.backend);
+	who.sessions = pin.sessions;
+	return turn_fits(t, to, &who);
 }

@@ -228,14 +228,14 @@ backend_add_latency(struct backend *b, uint64_t sample_us, uint64_t now_ms)
 	    memory_order_relaxed);
 }
 
-static bool
-is_full(const struct backend *b)
+bool
+backend_has_places(const struct backend *b, unsigned n)
 {
 	uint32_t max = atomic_load_explicit(&b->max_sessions, memory_order_relaxed);
 
-	return max && atomic_load(&b->sessions) + atomic_load(&b->opening) +
-			      atomic_load(&b->awaited) >=
-			  max;
+	return !max || atomic_load(&b->sessions) + atomic_load(&b->opening) +
+			       atomic_load(&b->awaited) + n <=
+			   max;
 }
 
 static bool
@@ -267,7 +267,7 @@ backend_use(const struct backend *b, uint64_t now_ms)
 		return BACKEND_UNRESOLVED;
 	if (is_busy(b))
 		return BACKEND_BUSY;
-	return is_full(b) ? BACKEND_FULL : BACKEND_USABLE;
+	return backend_has_places(b, 1) ? BACKEND_USABLE : BACKEND_FULL;
 }
 
 /* Raised first and judged after, so that of two workers that see one free place only

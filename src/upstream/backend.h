@@ -159,6 +159,9 @@ void backend_exchange_end(struct backend *b);
 bool backend_place_take(struct backend *b, bool awaited);
 void backend_place_end(struct backend *b);
 
+/* Has it places for so many sessions more? */
+bool backend_has_places(const struct backend *b, unsigned n);
+
 static inline bool
 backend_is_leaving(const struct backend *b, uint64_t now_ms)
 {

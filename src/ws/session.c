@@ -111,7 +111,7 @@ leave_pin(struct session *s, enum reason why, bool clean)
 	enum cause cause = close_cause(why, s->end_code);
 
 	if (cause == CAUSE_SERVER_SWITCH || cause == CAUSE_BACKEND_LOST)
-		choose_session_sent_on(chooser, s->up, &s->claim, clock_now_ms());
+		choose_session_sent_away(chooser, s->up, &s->claim, clock_now_ms());
 	else
 		choose_session_closed(chooser, s->up, &s->claim, clean, clock_now_ms());
 }

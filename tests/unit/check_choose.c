@@ -346,7 +346,7 @@ START_TEST(where_all_are_failing_they_are_tried)
 	set_state(b1, BACKEND_DOWN);
 	ck_assert(!choose(&rig.chooser, rig.up, &key, false, NULL, now, &c));
 	ck_assert_ptr_null(c.backend);
-	ck_assert_ptr_null(choose_policy(&rig.chooser, rig.up, 0, NULL, now));
+	ck_assert_ptr_null(choose_policy(&rig.chooser, rig.up, 0, 1, NULL, now));
 }
 END_TEST
 

@@ -379,7 +379,7 @@ START_TEST(one_client_moves_at_once_and_counts_for_the_pace)
 	run(2000);
 	for (unsigned i = 0; i < 10; i++) {
 		struct backend *to =
-		    planner_target(planner, rig.up, rig_backend("b0"), now);
+		    planner_target(planner, rig.up, key_of(i), rig_backend("b0"), now);
 
 		ck_assert_ptr_eq(to, rig_backend("b1"));
 		ck_assert(planner_move_client(planner, rig.up, key_of(i),
@@ -415,7 +415,7 @@ START_TEST(without_another_backend_there_is_no_target)
 {
 	configure("rate: 10", "", "b0 up, b1 drain");
 	run(1000);
-	ck_assert_ptr_null(planner_target(planner, rig.up, rig_backend("b0"), now));
+	ck_assert_ptr_null(planner_target(planner, rig.up, key_of(0), rig_backend("b0"), now));
 }
 END_TEST
 
