@@ -137,6 +137,7 @@ libroost_a_SOURCES += \
 
 # WebSocket sessions
 libroost_a_SOURCES += \
+	src/ws/answers.c src/ws/answers.h \
 	src/ws/app_heartbeat.c src/ws/app_heartbeat.h \
 	src/ws/close_table.c src/ws/close_table.h \
 	src/ws/describe.c src/ws/describe.h \
@@ -146,11 +147,14 @@ libroost_a_SOURCES += \
 	src/ws/handshake.c src/ws/handshake.h \
 	src/ws/heartbeat.c src/ws/heartbeat.h \
 	src/ws/history.c src/ws/history.h \
+	src/ws/peek.c src/ws/peek.h \
 	src/ws/reaper.c \
 	src/ws/registry.c src/ws/registry.h \
 	src/ws/rehome.c src/ws/rehome.h src/ws/rehome_private.h \
 	src/ws/rehome_cut.c \
 	src/ws/rehome_dial.c \
+	src/ws/rehome_replay.c \
+	src/ws/replay.c src/ws/replay.h \
 	src/ws/seat.c \
 	src/ws/session.c src/ws/session.h \
 	src/ws/session_private.h \

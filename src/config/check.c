@@ -224,6 +224,15 @@ check_health(struct loader *l, struct config_upstream *up, const char *name)
 }
 
 static void
+check_replay(struct loader *l, struct config_upstream *up, const char *name)
+{
+	char path[SHOWN + 32];
+
+	snprintf(path, sizeof(path), "upstreams.%s.rehome.replay", name);
+	loader_check_belongs(l, SECTION_REPLAY, &up->rehome.replay, path);
+}
+
+static void
 check_outliers(struct loader *l, struct config_upstream *up, const char *name)
 {
 	const struct config_outliers *o = &up->outliers;
@@ -252,6 +261,7 @@ check_upstream(struct loader *l, struct config_upstream *up)
 		loader_complain(l, at,
 		    "upstreams.%s: no backends, expected at least one", shown);
 	check_backends(l, up);
+	check_replay(l, up, shown);
 	check_health(l, up, shown);
 	check_outliers(l, up, shown);
 }

@@ -165,6 +165,23 @@ struct config_pin {
 	uint64_t http_ms;      /* http: 15s */
 };
 
+/* Client messages that a new backend hears as well (mode: transparent): the first ones,
+ * and those whose JSON member `field` has one of `values`. Of what it says to each, so
+ * many messages are answers, which the client has had already; with answer_field only
+ * such as have that member. */
+struct config_replay {
+	unsigned first; /* first: 0 messages of the client */
+	char *field;    /* field: none */
+	char **values;  /* values: [], which is any */
+	size_t n_values;
+	unsigned answers;     /* answers: 1 to each */
+	char *answer_field;   /* answer_field: none, which is any message */
+	char **answer_values; /* answer_values: [], which is any */
+	size_t n_answer_values;
+	uint64_t max_size;   /* max_size: 16k, of all that is kept of a session */
+	uint64_t timeout_ms; /* timeout: 5s for the answers to one message */
+};
+
 struct config_rehome {
 	enum rehome_mode mode;             /* mode: reconnect */
 	unsigned threshold_percent;        /* threshold: 20% */
@@ -174,6 +191,7 @@ struct config_rehome {
 	uint64_t drain_timeout_ms;         /* drain_timeout: 5s */
 	enum rehome_on_failure on_failure; /* on_failure: rehome */
 	unsigned close_code;               /* close_code: 1012, of mode reconnect */
+	struct config_replay replay;
 };
 
 struct config_timeouts {

@@ -372,6 +372,22 @@ read_elements(struct loader *l, enum section_id section, const struct node *node
 	memcpy((char *)base + s->count, &n, sizeof(n));
 }
 
+/* A single value instead of the map: that of the key that matters most. */
+static bool
+read_single(struct loader *l, enum section_id section, const struct node *node,
+    void *base)
+{
+	const struct schema_section *s = &schema_sections[section];
+
+	if (!s->single || !node || node->kind != NODE_SCALAR || node->bad ||
+	    node_is_null(node))
+		return false;
+	loader_fill(l, section, NULL, base);
+	loader_read(l, schema_find(section, str_of(s->single)), node->text, base,
+	    (struct origin){.place = node->place});
+	return true;
+}
+
 static void
 read_section(struct loader *l, enum section_id section, const struct node *node,
     void *base)
@@ -382,7 +398,7 @@ read_section(struct loader *l, enum section_id section, const struct node *node,
 	strbuf_printf(&l->path, "%s.", s->key);
 	if (s->shape != SHAPE_MAP) {
 		read_elements(l, section, node, base);
-	} else {
+	} else if (!read_single(l, section, node, (char *)base + s->offset)) {
 		refuse_kind(l, node, NODE_MAP);
 		loader_fill(l, section, is_of_kind(node, NODE_MAP) ? node : NULL,
 		    (char *)base + s->offset);

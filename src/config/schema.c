@@ -70,6 +70,8 @@ const struct schema_section schema_sections[SECTION_COUNT] = {
 	    INSIDE(config_upstream, pin, config_pin)},
 	[SECTION_REHOME] = {SECTION_UPSTREAM, "rehome",
 	    INSIDE(config_upstream, rehome, config_rehome)},
+	[SECTION_REPLAY] = {SECTION_REHOME, "replay",
+	    INSIDE(config_rehome, replay, config_replay), .single = "first"},
 	[SECTION_HEARTBEAT] = {SECTION_UPSTREAM, "heartbeat",
 	    INSIDE(config_upstream, heartbeat, config_heartbeat)},
 	[SECTION_TIMEOUTS] = {SECTION_UPSTREAM, "timeouts",
@@ -172,6 +174,18 @@ static bool
 is_passed_on(const void *route)
 {
 	return ((const struct config_route *)route)->upstream != NULL;
+}
+
+static bool
+replays_by_field(const void *replay)
+{
+	return ((const struct config_replay *)replay)->field != NULL;
+}
+
+static bool
+answers_by_field(const void *replay)
+{
+	return ((const struct config_replay *)replay)->answer_field != NULL;
 }
 
 static bool
@@ -491,6 +505,39 @@ const struct schema_row schema_rows[] = {
 	    .expected = "1012, 1013 or 3000 to 4999 "
 			"(after 1000 and 1001 clients stay away)",
 	    .help = "close code that tells clients to come back (mode reconnect)"},
+
+	{SECTION_REPLAY, "first", VALUE_UNSIGNED, FIELD(config_replay, first),
+	    .standard = "0", .max = 64, .reloadable = true, .unit = "messages",
+	    .help = "so many of the client's first messages are said to a new backend"},
+	{SECTION_REPLAY, "field", VALUE_STRING, FIELD(config_replay, field),
+	    .good = form_is_text, .reloadable = true, .expected = "a member's name",
+	    .help = "messages with this member in their JSON object are, too"},
+	{SECTION_REPLAY, "values", VALUE_STRINGS, FIELD(config_replay, values),
+	    .count = offsetof(struct config_replay, n_values), .standard = "[]",
+	    .max = MAX_LIST, .good = form_is_text, .applies = replays_by_field,
+	    .belongs = "beside field", .reloadable = true,
+	    .expected = "a list of texts such as subscribe",
+	    .help = "what it has to be; none: anything"},
+	{SECTION_REPLAY, "answers", VALUE_UNSIGNED, FIELD(config_replay, answers),
+	    .standard = "1", .max = 64, .reloadable = true, .unit = "messages",
+	    .help = "answers to each of them, which the client does not get again"},
+	{SECTION_REPLAY, "answer_field", VALUE_STRING,
+	    FIELD(config_replay, answer_field), .good = form_is_text,
+	    .reloadable = true, .expected = "a member's name",
+	    .help = "only messages with this member in their JSON object are answers"},
+	{SECTION_REPLAY, "answer_values", VALUE_STRINGS,
+	    FIELD(config_replay, answer_values),
+	    .count = offsetof(struct config_replay, n_answer_values), .standard = "[]",
+	    .max = MAX_LIST, .good = form_is_text, .applies = answers_by_field,
+	    .belongs = "beside answer_field", .reloadable = true,
+	    .expected = "a list of texts such as welcome",
+	    .help = "what it has to be; none: anything"},
+	{SECTION_REPLAY, "max_size", VALUE_SIZE, FIELD(config_replay, max_size),
+	    .standard = "16k", .min = 128, .max = 1 << 20, .reloadable = true,
+	    .help = "of what is kept of a session; more, and it is not moved so"},
+	{SECTION_REPLAY, "timeout", VALUE_DURATION, FIELD(config_replay, timeout_ms),
+	    .standard = "5s", .min = 1, .max = HOUR, .reloadable = true,
+	    .help = "for the answers to one of them"},
 
 	{SECTION_HEARTBEAT, "interval", VALUE_DURATION,
 	    FIELD(config_heartbeat, interval_ms), .standard = "20s", .max = 24 * HOUR,

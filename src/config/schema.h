@@ -34,6 +34,7 @@ enum section_id {
 	SECTION_UPSTREAM,
 	SECTION_PIN,
 	SECTION_REHOME,
+	SECTION_REPLAY,
 	SECTION_HEARTBEAT,
 	SECTION_TIMEOUTS,
 	SECTION_LIMITS,
@@ -64,6 +65,8 @@ struct schema_section {
 	const char *id[2]; /* of SHAPE_LIST: keys of what tells one from another */
 	const char *more[3]; /* as well, but mentioned only beside their defaults */
 	bool reloadable;     /* may elements come and go while roost runs? */
+	const char
+	    *single; /* of SHAPE_MAP: the key that a single value is of, or NULL */
 };
 
 enum value_type {

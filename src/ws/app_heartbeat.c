@@ -168,7 +168,7 @@ app_heartbeats_begin(struct session *s, struct view *view,
 	a->route = route;
 	a->waiting.limit = WAITING_MAX;
 	s->heartbeats = a;
-	s->client.watched = true;
+	s->client.watched |= WATCH_HEARTBEATS;
 	return true;
 }
 

@@ -206,30 +206,30 @@ take_message(struct half *h, struct span *span, const uint8_t *p, size_t used,
 
 	h->messages++;
 	if (small &&
-	    session_on_small_text(h, app_heartbeat_unmask(p + span->at, used, text)))
+	    session_on_small_text(h, app_heartbeat_unmask(p + span->at, used, text))) {
+		session_on_not_passed(h);
 		return swallow(h, span, p, used) && !h->session->cut_wanted;
+	}
 	span->at += used;
 	if (h->skip) {
 		h->skip = false;
 		span_restart(span, h);
+		session_on_not_passed(h);
 	}
 	return !session_on_message(h);
 }
 
-/* One step of scanning. False: stop here. */
+/* One step of scanning. look: what is known of the message that begins here. False:
+ * stop here. */
 static bool
-take_event(struct half *h, struct span *span, const uint8_t *p, size_t n)
+take_step(struct half *h, struct span *span, const uint8_t *p, size_t n,
+    enum app_look look)
 {
 	struct frame_control control;
 	enum frame_event event;
 	enum reason why;
-	enum app_look look = APP_OTHER;
 	size_t used;
 
-	if (h->watched && frame_between_messages(&h->scan))
-		look = app_heartbeat_look(p + span->at, n - span->at);
-	if (look == APP_PART)
-		return false; /* it is looked at when it is whole */
 	used = frame_scan(&h->scan, h->session->rules, p + span->at, n - span->at,
 	    &event, &control, &why);
 	switch (event) {
@@ -249,6 +249,41 @@ take_event(struct half *h, struct span *span, const uint8_t *p, size_t n)
 	if (span_flush(span, h, p))
 		session_on_bad_frame(h, why);
 	return false;
+}
+
+static bool
+is_control(const struct frame_scanner *before, const uint8_t *p)
+{
+	return frame_between_frames(before) && (*p & OP_CLOSE);
+}
+
+/* A step of a side whose messages are looked at. */
+static bool
+take_watched(struct half *h, struct span *span, const uint8_t *p, size_t n)
+{
+	struct frame_scanner before = h->scan;
+	enum app_look look = APP_OTHER;
+	uint64_t messages = h->messages;
+	size_t at = span->at;
+	bool skip = h->skip, go_on;
+
+	if ((h->watched & WATCH_HEARTBEATS) && frame_between_messages(&before))
+		look = app_heartbeat_look(p + at, n - at);
+	if (look == APP_PART)
+		return false; /* it is looked at when it is whole */
+	go_on = take_step(h, span, p, n, look);
+	/* what was swallowed or skipped has moved the beginning of what is passed on */
+	if ((h->watched & WATCH_REPLAY) && !skip && span->from <= at && span->at > at &&
+	    !is_control(&before, p + at))
+		session_on_piece(h, p + at, span->at - at, h->messages != messages);
+	return go_on;
+}
+
+static inline bool
+take_event(struct half *h, struct span *span, const uint8_t *p, size_t n)
+{
+	return h->watched ? take_watched(h, span, p, n)
+			  : take_step(h, span, p, n, APP_OTHER);
 }
 
 /* Nothing is passed on once a side has said Close or the session is over. */

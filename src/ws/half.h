@@ -21,6 +21,11 @@
 
 struct session;
 
+enum {
+	WATCH_HEARTBEATS = 1, /* they may be heartbeats of the application */
+	WATCH_REPLAY = 2      /* a new backend may have to hear them: replay.h */
+};
+
 /* Owner: the session it is embedded in. Thread: its worker's. */
 struct half {
 	struct stream stream; /* first: stream callbacks cast back */
@@ -36,7 +41,7 @@ struct half {
 	bool broke_rules;          /* it is not listened to any more */
 	bool skip;         /* pass nothing on until the message under way has ended */
 	bool ping_due;     /* it is to be pinged at the next frame boundary */
-	bool watched;      /* its messages may be heartbeats of the application */
+	uint8_t watched;   /* WATCH_...: its messages are looked at */
 	struct queue held; /* read, not yet consumed */
 	/* the rest is for silence and the end */
 	uint64_t asked_ms;     /* when our last ping went to it; 0: never */

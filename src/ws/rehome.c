@@ -31,6 +31,7 @@ bury(struct grave *grave)
 	backend_put(m->to);
 	backend_put(m->next);
 	strbuf_fini(&m->answer);
+	answers_fini(&m->answers);
 	free(m);
 }
 
@@ -67,8 +68,7 @@ rehome_cancel(struct session *s)
 bool
 rehome_is_cut(const struct session *s)
 {
-	return s->move &&
-	       (s->move->state == MOVE_SETTLING || s->move->state == MOVE_DRAINING);
+	return s->move && s->move->state >= MOVE_SETTLING;
 }
 
 static void
@@ -168,7 +168,15 @@ try_again(struct rehoming *m, enum reason why)
 void
 move_failed(struct rehoming *m, enum reason why)
 {
+	struct session *s = m->session;
+	bool was_cut = rehome_is_cut(s);
+
+	/* the old backend may be out already: there is no way back to it */
+	if (s->state == SESSION_CONNECTED && !stream_is_open(&s->backend.stream))
+		session_set_state(s, SESSION_RECONNECTING);
 	try_again(m, why);
+	if (was_cut && s->state == SESSION_CONNECTED && !s->move)
+		half_resume(&s->client); /* it stays with the old one */
 }
 
 void
@@ -189,6 +197,7 @@ on_timeout(struct timer *t)
 	case MOVE_CUTTING:
 	case MOVE_SETTLING: move_look_later(m); break;
 	case MOVE_DRAINING: move_drain_timed_out(m); break;
+	case MOVE_REPLAYING: move_unanswered(m); break;
 	case MOVE_DIALING: /* the conn has a limit of its own */ break;
 	}
 }
@@ -227,7 +236,7 @@ static bool
 can_move_transparently(const struct session *s)
 {
 	return s->up->conf->rehome.mode == REHOME_TRANSPARENT && s->greeting &&
-	       s->greeting->cuttable && !s->immovable;
+	       s->greeting->cuttable && session_can_replay(s) && !s->immovable;
 }
 
 /* The client's library connects again, and its pin leads it to the new backend. */
@@ -236,6 +245,13 @@ send_away(struct session *s, enum reason why, const char *text)
 {
 	count(s, COUNT_REHOMES_CLOSED);
 	session_close(s, why, s->up->conf->rehome.close_code, text);
+}
+
+void
+move_unanswered(struct rehoming *m)
+{
+	log_failure(m, REASON_REPLAY);
+	send_away(m->session, REASON_REPLAY, "re-homed");
 }
 
 /* The planner has sent the client on while it was being moved. */

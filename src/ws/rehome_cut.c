@@ -2,6 +2,9 @@
  *
  * rehome_cut.c - cuts the client off from the old backend between two messages, hears
  * that out, and hands the client to the new one.
+ *
+ * What the new backend says meanwhile waits. If it is lost before the old one was told
+ * to close, the session goes on with that; later it waits for the next try.
  */
 #include "ws/rehome_private.h"
 
@@ -9,6 +12,8 @@
 #include "upstream/backend.h"
 #include "upstream/conn.h"
 #include "ws/registry.h"
+
+#define GOODBYE "re-homed"
 
 enum {
 	QUIET_MS = 100, /* nothing said for so long: nothing is under way */
@@ -25,13 +30,14 @@ log_done(const struct rehoming *m, uint64_t now_us)
 	uint64_t pause = m->cut_us ? now_us - m->cut_us : 0;
 
 	log_info(TOPIC_REHOME,
-	    "session %s: re-homed from %s to %s (%s), pause %llu.%03llu ms", s->id,
+	    "session %s: re-homed from %s to %s (%s), pause %llu.%03llu ms%s", s->id,
 	    s->home->name, m->to->name,
 	    s->state == SESSION_RECONNECTING ? "backend lost"
 	    : m->why == MOVE_LEAVING         ? "backend leaving"
 	    : m->why == MOVE_ASKED           ? "asked for"
 					     : "balance",
-	    (unsigned long long)pause / 1000, (unsigned long long)pause % 1000);
+	    (unsigned long long)pause / 1000, (unsigned long long)pause % 1000,
+	    m->replayed ? ", with replay" : "");
 }
 
 static void
@@ -70,9 +76,8 @@ send_unsent(struct session *s)
 		s->unsent = q; /* it is gone again already: for the one after it */
 }
 
-/* The new backend takes over. */
-static void
-switch_over(struct rehoming *m)
+void
+move_switch_over(struct rehoming *m)
 {
 	struct session *s = m->session;
 	struct strbuf early = m->answer;
@@ -103,17 +108,49 @@ switch_over(struct rehoming *m)
 	backend_put(next);
 }
 
+/* What the old backend never took goes to the new one; but our Close, the last that was
+ * written to it, does not. */
+static void
+keep_untaken(struct session *s)
+{
+	struct queue *q = &s->backend.stream.out;
+	size_t goodbye = 0;
+	uint8_t frame[FRAME_CARRY];
+
+	if (s->backend.close_sent)
+		goodbye = frame_write_close(frame, CLOSE_GOING_AWAY, GOODBYE, true);
+	if (queue_size(q) > goodbye)
+		session_keep_unsent(s, s->queue_from, q->data, q->len - goodbye, q->at);
+}
+
+/* The old backend is out, and nothing is under way. */
+static void
+go_over(struct rehoming *m)
+{
+	struct session *s = m->session;
+
+	keep_untaken(s);
+	half_shut(&s->backend);
+	if (!m->conn) {
+		move_failed(m, REASON_BACKEND_LOST);
+		return;
+	}
+	stream_read_off(&m->conn->stream);
+	if (!move_replay(m))
+		move_switch_over(m);
+	else if (s->move == m && m->state == MOVE_REPLAYING)
+		stream_read_on(&m->conn->stream);
+}
+
 void
 rehome_old_is_done(struct session *s)
 {
-	struct rehoming *m = s->move;
-
 	/* a message that the old backend began and never ended cannot be mended */
-	if (frame_between_messages(&s->backend.scan)) {
-		switch_over(m);
-		return;
-	}
-	session_close(s, REASON_SESSION_BACKEND_LOST, CLOSE_RESTART, "backend lost");
+	if (frame_between_messages(&s->backend.scan))
+		go_over(s->move);
+	else
+		session_close(s, REASON_SESSION_BACKEND_LOST, CLOSE_RESTART,
+		    "backend lost");
 }
 
 void
@@ -121,8 +158,25 @@ move_drain_timed_out(struct rehoming *m)
 {
 	struct session *s = m->session;
 
+	if (!m->overtime && !frame_between_messages(&s->backend.scan)) {
+		m->overtime = true;
+		loop_timer(s->registry->loop, &m->timer,
+		    s->up->conf->rehome.drain_timeout_ms);
+		return;
+	}
 	s->backend.lost = true;
 	rehome_old_is_done(s);
+}
+
+void
+move_new_lost(struct rehoming *m, enum reason why)
+{
+	if (m->state == MOVE_DRAINING) { /* the old one may say its last words */
+		conn_close(m->conn);
+		m->conn = NULL;
+	} else {
+		move_failed(m, why);
+	}
 }
 
 /* ---- cutting ---- */
@@ -142,7 +196,7 @@ say_goodbye(struct rehoming *m)
 	struct session *s = m->session;
 
 	m->state = MOVE_DRAINING;
-	half_send_close(&s->backend, CLOSE_GOING_AWAY, "re-homed");
+	half_send_close(&s->backend, CLOSE_GOING_AWAY, GOODBYE);
 	loop_timer(s->registry->loop, &m->timer, s->up->conf->rehome.drain_timeout_ms);
 }
 
@@ -171,6 +225,9 @@ rehome_look(struct session *s)
 	if (m->state == MOVE_SETTLING) {
 		if (is_settled(s) || clock_now_ms() >= m->until_ms)
 			say_goodbye(m);
+	} else if (m->state == MOVE_DRAINING) {
+		if (m->overtime && frame_between_messages(&s->backend.scan))
+			move_drain_timed_out(m);
 	} else if (m->state == MOVE_CUTTING && client_pauses) {
 		if (s->cut_wanted ||
 		    (is_settled(s) && frame_between_messages(&s->backend.scan)))
@@ -204,9 +261,8 @@ move_agreed(struct rehoming *m)
 {
 	struct session *s = m->session;
 
-	stream_read_off(&m->conn->stream);
 	if (s->state == SESSION_RECONNECTING) {
-		switch_over(m);
+		go_over(m);
 		return;
 	}
 	m->state = MOVE_CUTTING;

@@ -96,24 +96,31 @@ on_readable(struct conn *c)
 
 	if (n == STREAM_AGAIN)
 		return;
-	if (n > 0) {
+	if (n > 0)
 		strbuf_append(&m->answer, p, (size_t)n);
-		if (!m->answer.failed && m->state == MOVE_GREETING)
-			take_answer(m);
-		return;
-	}
-	move_failed(m, REASON_BACKEND_LOST);
+	if (n <= 0 || m->answer.failed)
+		move_new_lost(m, n <= 0 ? REASON_BACKEND_LOST : REASON_NO_MEMORY);
+	else if (m->state == MOVE_GREETING)
+		take_answer(m);
+	else if (m->state == MOVE_REPLAYING)
+		move_replay_hear(m);
+	else if (m->answer.len >= LOOP_READ) /* early words: the rest can wait */
+		stream_read_off(&m->conn->stream);
 }
 
 static void
 on_drained(struct conn *c)
 {
+	struct rehoming *m = c->user;
+
+	if (m->state == MOVE_REPLAYING)
+		move_replay_drained(m);
 }
 
 static void
 on_broken(struct conn *c)
 {
-	move_failed(c->user, REASON_BACKEND_LOST);
+	move_new_lost(c->user, REASON_BACKEND_LOST);
 }
 
 static const struct conn_ops conn_ops = {

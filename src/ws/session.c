@@ -79,7 +79,7 @@ bury(struct grave *grave)
 
 	backend_put(s->home);
 	view_put(s->view);
-	free(s->greeting);
+	greeting_free(s->greeting);
 	free(s->rules);
 	app_heartbeats_free(s->heartbeats);
 	history_free(s->history);
@@ -521,6 +521,13 @@ count_messages(const struct half *h, const uint8_t *data, size_t n)
 		count += event == FRAME_MESSAGE;
 	}
 	return count;
+}
+
+uint64_t
+session_count_unsent(const struct session *s)
+{
+	return count_messages(&s->client, queue_bytes(&s->unsent),
+	    queue_size(&s->unsent));
 }
 
 void

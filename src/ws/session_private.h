@@ -13,6 +13,7 @@
 #include "upstream/view.h"
 #include "ws/half.h"
 #include "ws/handshake.h"
+#include "ws/replay.h"
 #include "ws/session.h"
 
 struct access_note;
@@ -34,12 +35,27 @@ enum session_side { SIDE_NONE, SIDE_CLIENT, SIDE_BACKEND, SIDE_ROOST };
 struct greeting {
 	char key[HANDSHAKE_KEY + 1];
 	bool cuttable;         /* any message boundary is a clean cut */
+	bool replays;          /* a struct replay lies in front of it */
 	struct str protocol;   /* agreed, or empty */
 	struct str extensions; /* agreed, or empty */
 	struct str request; /* the head as the backend got it, without Roost-Session and
 			       final line; empty where the session cannot be moved */
 	char text[];        /* all of the above */
 };
+
+/* Where the upstream replays messages; elsewhere a greeting stands alone. */
+struct greeting_replaying {
+	struct replay replay;
+	struct greeting greeting;
+};
+
+static inline struct replay *
+greeting_replay(struct greeting *g)
+{
+	return &container_of(g, struct greeting_replaying, greeting)->replay;
+}
+
+void greeting_free(struct greeting *g); /* NULL is fine */
 
 /* A WebSocket session: two halves and the claim on the pin that chose the backend.
  * Owner: registry of the worker.     Freed by: session_end, at end of turn.
@@ -154,6 +170,13 @@ bool session_on_message(struct half *from);
  * heartbeat that is answered and not passed on. */
 bool session_on_small_text(struct half *from, struct str text);
 
+/* A piece of a message of a client with WATCH_REPLAY has gone to the backend, or goes
+ * in a moment; ends: its last. */
+void session_on_piece(struct half *from, const uint8_t *p, size_t n, bool ends);
+
+/* A message has ended that goes to no backend. */
+void session_on_not_passed(struct half *from);
+
 /* What could be consumed has been; the rest is held. */
 void session_on_taken(struct half *from);
 
@@ -199,6 +222,9 @@ void rehome_cancel(struct session *s);
  * message that was cut in two as lost. */
 void session_keep_unsent(struct session *s, struct frame_scanner state,
     const uint8_t *data, size_t n, size_t at);
+
+/* So many messages wait in s->unsent. */
+uint64_t session_count_unsent(const struct session *s);
 
 /* ---- watch.c: what time does to a session ---- */
 

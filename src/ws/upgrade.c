@@ -118,9 +118,42 @@ accept_answer(struct upgrade *u, const struct response *r)
 	return !u->agreed.failed;
 }
 
+/* Room for n bytes of text, and for a replay where one is wanted. */
+static struct greeting *
+greeting_alloc(size_t n, struct view *view, const struct config_replay *conf)
+{
+	struct greeting_replaying *both;
+	struct greeting *g;
+
+	if (replay_is_wanted(conf)) {
+		both = malloc(sizeof *both + n);
+		if (!both)
+			return NULL;
+		replay_init(&both->replay, view, conf);
+		g = &both->greeting;
+	} else {
+		g = malloc(sizeof *g + n);
+	}
+	if (g)
+		g->replays = replay_is_wanted(conf);
+	return g;
+}
+
+void
+greeting_free(struct greeting *g)
+{
+	if (g && g->replays) {
+		replay_fini(greeting_replay(g));
+		free(container_of(g, struct greeting_replaying, greeting));
+	} else {
+		free(g);
+	}
+}
+
 /* NULL: nothing to keep, or no memory: then the session cannot be moved. */
 static struct greeting *
-greeting_new(const struct upgrade *u)
+greeting_new(const struct upgrade *u, struct view *view,
+    const struct config_replay *conf)
 {
 	size_t n_extensions = u->agreed.len - u->agreed_protocol;
 	struct greeting *g;
@@ -128,7 +161,7 @@ greeting_new(const struct upgrade *u)
 
 	if (u->request.len == 0 || u->request.failed)
 		return NULL;
-	g = malloc(sizeof *g + u->agreed.len + u->request.len);
+	g = greeting_alloc(u->agreed.len + u->request.len, view, conf);
 	if (!g)
 		return NULL;
 	memcpy(g->key, u->key, sizeof g->key);
@@ -167,7 +200,9 @@ session_equip(struct session *s, const struct opening *o)
 {
 	const struct route *route = o->route;
 
-	s->greeting = greeting_new(o->upgrade);
+	s->greeting = greeting_new(o->upgrade, o->view, &o->up->conf->rehome.replay);
+	if (s->greeting && s->greeting->replays)
+		s->client.watched |= WATCH_REPLAY;
 	if (o->seat)
 		seat_take(s, o->seat);
 	return session_follow_settings(s) &&
