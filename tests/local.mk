@@ -41,6 +41,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_policies.c \
 	tests/unit/check_proxy_protocol.c \
 	tests/unit/check_quota.c \
+	tests/unit/check_replay.c \
 	tests/unit/check_reply.c \
 	tests/unit/check_response.c \
 	tests/unit/check_router.c \

@@ -276,7 +276,7 @@ take_watched(struct half *h, struct span *span, const uint8_t *p, size_t n)
 	if ((h->watched & WATCH_REPLAY) && !skip && span->from <= at && span->at > at &&
 	    !is_control(&before, p + at))
 		session_on_piece(h, p + at, span->at - at, h->messages != messages);
-	return go_on;
+	return go_on && !((h->watched & WATCH_END) && h->messages != messages);
 }
 
 static inline bool

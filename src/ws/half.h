@@ -23,7 +23,8 @@ struct session;
 
 enum {
 	WATCH_HEARTBEATS = 1, /* they may be heartbeats of the application */
-	WATCH_REPLAY = 2      /* a new backend may have to hear them: replay.h */
+	WATCH_REPLAY = 2,     /* a new backend may have to hear them: replay.h */
+	WATCH_END = 4         /* nothing is consumed after the one under way */
 };
 
 /* Owner: the session it is embedded in. Thread: its worker's. */

@@ -20,6 +20,10 @@
 #define DEFLATE "permessage-deflate"
 #define CLIENT_FRESH "client_no_context_takeover"
 #define SERVER_FRESH "server_no_context_takeover"
+#define CLIENT_WINDOW "client_max_window_bits"
+#define SERVER_WINDOW "server_max_window_bits"
+
+enum { WINDOW_MIN = 8, WINDOW_MAX = 15 };
 
 enum { KEY_BYTES = 16, KEY_DIGITS = 22 };
 
@@ -295,4 +299,78 @@ handshake_agreed(struct str extensions, bool *compressed_r, bool *cuttable_r)
 		    !extension_has(one, STR(SERVER_FRESH)))
 			*cuttable_r = false;
 	}
+}
+
+/* What was agreed of permessage-deflate. */
+struct deflate {
+	bool server_fresh;
+	unsigned client_window, server_window;
+};
+
+/* 8 to 15, perhaps in quotes; 0: something else. */
+static unsigned
+window_bits(struct str value)
+{
+	unsigned bits = 0;
+
+	value = str_trim(value);
+	if (value.n >= 2 && value.p[0] == '"' && value.p[value.n - 1] == '"')
+		value = (struct str){value.p + 1, value.n - 2};
+	if (value.n == 0 || value.n > 2)
+		return 0;
+	for (size_t i = 0; i < value.n; i++) {
+		if (value.p[i] < '0' || value.p[i] > '9')
+			return 0;
+		bits = bits * 10 + (unsigned)(value.p[i] - '0');
+	}
+	return bits >= WINDOW_MIN && bits <= WINDOW_MAX ? bits : 0;
+}
+
+static bool
+deflate_parameter(struct deflate *d, struct str name, struct str value)
+{
+	if (str_ieq(name, STR(CLIENT_FRESH)))
+		return true; /* the client holds to what it was told first */
+	if (str_ieq(name, STR(SERVER_FRESH)))
+		d->server_fresh = true;
+	else if (str_ieq(name, STR(CLIENT_WINDOW)))
+		d->client_window = window_bits(value);
+	else if (str_ieq(name, STR(SERVER_WINDOW)))
+		d->server_window = window_bits(value);
+	else
+		return false;
+	return d->client_window && d->server_window;
+}
+
+/* False: it is not permessage-deflate alone, or says what we do not know. */
+static bool
+deflate_read(struct str list, struct deflate *d_r)
+{
+	struct str more, rest, value, one = quoted_cut(list, ',', &more);
+
+	*d_r =
+	    (struct deflate){.client_window = WINDOW_MAX, .server_window = WINDOW_MAX};
+	if (str_trim(more).n || !str_ieq(extension_name(one), STR(DEFLATE)))
+		return false;
+	quoted_cut(one, ';', &rest);
+	while (rest.n) {
+		struct str parameter = quoted_cut(rest, ';', &rest);
+		struct str name = str_trim(quoted_cut(parameter, '=', &value));
+
+		if (!deflate_parameter(d_r, name, value))
+			return false;
+	}
+	return true;
+}
+
+bool
+handshake_terms_fit(struct str held, struct str agreed)
+{
+	struct deflate old, new;
+
+	if (str_eq(held, agreed))
+		return true;
+	return deflate_read(held, &old) && deflate_read(agreed, &new) &&
+	       new.server_fresh &&new.server_window <=
+		   old.server_window &&new.client_window >= old.client_window;
 }

@@ -46,4 +46,10 @@ void handshake_offer(struct str offered, struct strbuf *out);
  * other than permessage-deflate is never cuttable. */
 void handshake_agreed(struct str extensions, bool *compressed_r, bool *cuttable_r);
 
+/* May a client that holds `held` (cuttable) go on with a backend that has agreed to
+ * `agreed`? The same, in whatever order, but a window of the server's may be smaller
+ * and one of the client's larger (RFC 7692, 7.1.2): neither side then refers to
+ * anything that the other does not keep. */
+bool handshake_terms_fit(struct str held, struct str agreed);
+
 #endif

@@ -51,6 +51,7 @@ take_new_home(struct session *s, struct rehoming *m)
 	half_shut(b);
 	b->lost = b->close_sent = b->ping_due = false;
 	b->close_code = b->told_code = 0;
+	b->watched = 0;
 	b->stuck_ms = b->asked_ms = 0;
 	b->asked_us = 0;
 	b->alive_ms = clock_now_ms();
@@ -160,6 +161,7 @@ move_drain_timed_out(struct rehoming *m)
 
 	if (!m->overtime && !frame_between_messages(&s->backend.scan)) {
 		m->overtime = true;
+		s->backend.watched |= WATCH_END;
 		loop_timer(s->registry->loop, &m->timer,
 		    s->up->conf->rehome.drain_timeout_ms);
 		return;

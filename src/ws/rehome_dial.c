@@ -19,6 +19,11 @@ send_greeting(struct rehoming *m)
 	struct strbuf head = STRBUF_INIT;
 
 	strbuf_str(&head, s->greeting->request);
+	if (s->greeting->extensions.n) { /* what the client holds, and nothing else */
+		strbuf_lit(&head, "Sec-WebSocket-Extensions: ");
+		strbuf_str(&head, s->greeting->extensions);
+		strbuf_lit(&head, "\r\n");
+	}
 	strbuf_lit(&head, "Roost-Session: ");
 	strbuf_puts(&head, s->id);
 	strbuf_lit(&head, "\r\nRoost-Rehomed-From: ");
@@ -50,15 +55,15 @@ on_failed(struct conn *c, enum reason why)
 	move_failed(m, why);
 }
 
-/* Does the new backend agree to just what the client holds already? */
+/* Does the new backend agree to what the client holds already? */
 static bool
 same_terms(const struct session *s, const struct response *r)
 {
 	const struct greeting *g = s->greeting;
 
 	return str_eq(response_value(r, HEADER_SEC_WEBSOCKET_PROTOCOL), g->protocol) &&
-	       str_eq(response_value(r, HEADER_SEC_WEBSOCKET_EXTENSIONS),
-		   g->extensions);
+	       handshake_terms_fit(g->extensions,
+		   response_value(r, HEADER_SEC_WEBSOCKET_EXTENSIONS));
 }
 
 static void

@@ -38,9 +38,10 @@ struct greeting {
 	bool replays;          /* a struct replay lies in front of it */
 	struct str protocol;   /* agreed, or empty */
 	struct str extensions; /* agreed, or empty */
-	struct str request; /* the head as the backend got it, without Roost-Session and
-			       final line; empty where the session cannot be moved */
-	char text[];        /* all of the above */
+	struct str request;    /* the head as the backend got it, without extensions,
+				  Roost-Session and final line; empty where the session
+				  cannot be moved */
+	char text[];           /* all of the above */
 };
 
 /* Where the upstream replays messages; elsewhere a greeting stands alone. */

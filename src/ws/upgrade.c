@@ -92,9 +92,9 @@ begin(void *arg, const struct upstream *up, const struct head *head,
 	make_id(u->id);
 	memcpy(u->key, key.p, key.n < HANDSHAKE_KEY ? key.n : HANDSHAKE_KEY);
 	join_values(head, HEADER_SEC_WEBSOCKET_PROTOCOL, &u->protocols);
-	write_offer(u, head, transparent, request);
-	if (transparent)
+	if (transparent) /* without the offer: another backend gets what was agreed */
 		strbuf_append(&u->request, request->data, request->len);
+	write_offer(u, head, transparent, request);
 	strbuf_lit(request, "Roost-Session: ");
 	strbuf_puts(request, u->id);
 	strbuf_lit(request, "\r\n");

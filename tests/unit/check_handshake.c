@@ -240,6 +240,53 @@ START_TEST(a_star_stands_for_hosts_below)
 }
 END_TEST
 
+#define HELD "permessage-deflate" BOTH
+
+static bool
+fit(const char *held, const char *agreed)
+{
+	return handshake_terms_fit(str_of(held), str_of(agreed));
+}
+
+START_TEST(the_same_terms_may_be_said_in_another_way)
+{
+	ck_assert(fit("", ""));
+	ck_assert(fit(HELD, HELD));
+	ck_assert(fit("x-own; a=1", "x-own; a=1"));
+	ck_assert(fit(HELD, "Permessage-Deflate;server_no_context_takeover ; "
+			    "client_no_context_takeover"));
+	/* a hint to the client, who has heard it already */
+	ck_assert(fit(HELD, "permessage-deflate; server_no_context_takeover"));
+	ck_assert(fit(HELD "; server_max_window_bits=12",
+	    HELD "; server_max_window_bits=\"12\""));
+}
+END_TEST
+
+START_TEST(neither_side_may_refer_to_more_than_the_other_keeps)
+{
+	ck_assert(fit(HELD, HELD "; server_max_window_bits=9"));
+	ck_assert(!fit(HELD "; server_max_window_bits=9", HELD));
+	ck_assert(fit(HELD "; client_max_window_bits=9", HELD));
+	ck_assert(!fit(HELD, HELD "; client_max_window_bits=9"));
+	ck_assert(!fit(HELD "; client_max_window_bits=10",
+	    HELD "; client_max_window_bits=9"));
+}
+END_TEST
+
+START_TEST(other_terms_do_not_fit)
+{
+	static const char *const others[] = {"", "permessage-deflate",
+	    "permessage-deflate; client_no_context_takeover", HELD ", x-own", "x-own",
+	    HELD "; client_max_window_bits", HELD "; server_max_window_bits=7",
+	    HELD "; server_max_window_bits=16", HELD "; server_max_window_bits=1x",
+	    HELD "; server_max_window_bits=", HELD "; x=1"};
+
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		ck_assert_msg(!fit(HELD, others[i]), "%s", others[i]);
+	ck_assert(!fit("", HELD));
+}
+END_TEST
+
 Suite *
 suite_handshake(void)
 {
@@ -260,6 +307,9 @@ suite_handshake(void)
 	tcase_add_test(t, an_offer_of_compression_gives_up_context_takeover);
 	tcase_add_test(t, the_rest_of_an_offer_is_unchanged);
 	tcase_add_test(t, a_clean_cut_needs_no_context_on_either_side);
+	tcase_add_test(t, the_same_terms_may_be_said_in_another_way);
+	tcase_add_test(t, neither_side_may_refer_to_more_than_the_other_keeps);
+	tcase_add_test(t, other_terms_do_not_fit);
 	suite_add_tcase(s, t);
 	return s;
 }
