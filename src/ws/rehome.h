@@ -2,10 +2,14 @@
  *
  * rehome.h - moves a session to another backend under its client's open socket.
  *
- *   WAITING --> DIALING --> GREETING --> CUTTING --> SETTLING --> DRAINING --> done
+ *   WAITING --> DIALING --> GREETING --> CUTTING --> SETTLING --> DRAINING --.
  *   (pace,      (connect)   (101 on the  (a moment   (answers to  (old backend's
  *    backoff)                same terms)  to cut)     what was     Close or end, or
- *                                                     asked)       drain_timeout)
+ *      ^                                              asked)       drain_timeout)
+ *      |                                                                     |
+ *      '-------(lost: nobody else has the session)------- REPLAYING <--------'
+ *                                          done <-------- (answers to what is said
+ *                                                          again; see replay.h)
  *
  * Up to CUTTING traffic flows to the old backend, and a try that fails leaves the
  * session as it was: the pin goes back, and the planner comes again later (1 s doubling
