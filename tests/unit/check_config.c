@@ -199,7 +199,9 @@ static const char everything[] =
     "    client_key: [cookie:sid, header:X-User, 'query:t[o]k', address]\n"
     "    pin: {websocket: 0, http: 90s}\n"
     "    rehome: {mode: transparent, threshold: 0%, rate: 1, debounce: 0ms,\n"
-    "      drain_timeout: 1500ms, on_failure: close, close_code: 4999}\n"
+    "      drain_timeout: 1500ms, on_failure: close, close_code: 4999,\n"
+    "      replay: {first: 64, field: op, values: [a, '2'], answers: 0,\n"
+    "        answer_field: type, answer_values: [b], max_size: 1m, timeout: 1h}}\n"
     "    timeouts: {connect: 1ms, header: 24h, body: 0, first_byte: 1m,\n"
     "      response: 1h, keepalive: 61s, write: 1s}\n"
     "    limits: {max_sessions: 10, max_connections: 11, queue: 0,\n"
@@ -343,6 +345,79 @@ check_value(const struct schema_row *row, const char *text, const char *printed)
 	}
 	strbuf_fini(&out);
 }
+
+/* The upstream with this replay, or NULL and errors. */
+static struct config *
+load_replay(const char *replay, struct strbuf *errors)
+{
+	struct strbuf text = STRBUF_INIT;
+	struct config *c;
+
+	strbuf_printf(&text,
+	    LISTENERS "upstreams:\n  chat:\n    rehome: {replay: %s}\n    " BACKENDS
+		      "\n",
+	    replay);
+	c = config_parse("r.yaml", text.data, text.len, NULL, errors);
+	strbuf_fini(&text);
+	return c;
+}
+
+START_TEST(test_replay_is_a_number_or_a_map)
+{
+	struct strbuf errors = STRBUF_INIT;
+	struct config *c = load_replay("3", &errors);
+	const struct config_replay *r;
+
+	ck_assert_msg(c != NULL, "%s", strbuf_cstr(&errors));
+	r = &c->upstreams[0].rehome.replay;
+	ck_assert_uint_eq(r->first, 3);
+	ck_assert_uint_eq(r->answers, 1);
+	ck_assert_uint_eq(r->max_size, 16384);
+	ck_assert_uint_eq(r->timeout_ms, 5000);
+	ck_assert_ptr_null(r->field);
+	config_free(c);
+
+	c = load_replay("{field: op, values: [login, 2, true], answers: 2, timeout: 1s,"
+			" answer_field: t, answer_values: [a], max_size: 1k}",
+	    &errors);
+	ck_assert_msg(c != NULL, "%s", strbuf_cstr(&errors));
+	r = &c->upstreams[0].rehome.replay;
+	ck_assert_uint_eq(r->first, 0);
+	ck_assert_str_eq(r->field, "op");
+	ck_assert_uint_eq(r->n_values, 3);
+	ck_assert_str_eq(r->values[1], "2");
+	ck_assert_uint_eq(r->answers, 2);
+	ck_assert_str_eq(r->answer_field, "t");
+	ck_assert_str_eq(r->answer_values[0], "a");
+	ck_assert_uint_eq(r->max_size, 1024);
+	ck_assert_uint_eq(r->timeout_ms, 1000);
+	config_free(c);
+	strbuf_fini(&errors);
+}
+END_TEST
+
+static const struct {
+	const char *replay, *error;
+} bad_replays[] = {
+    {"many", "replay.first: bad value \"many\", expected a number from 0 to 64"},
+    {"65", "replay.first: bad value \"65\""},
+    {"[1]", "replay: a list, expected a map of keys"},
+    {"{values: [a]}", "replay.values: means nothing here, expected it beside field"},
+    {"{answer_values: [a]}", "expected it beside answer_field"},
+    {"{frist: 1}", "unknown key (did you mean first?)"},
+    {"{max_size: 2m}", "replay.max_size: bad value"},
+};
+
+START_TEST(test_bad_replay_is_refused)
+{
+	struct strbuf errors = STRBUF_INIT;
+
+	ck_assert_ptr_null(load_replay(bad_replays[_i].replay, &errors));
+	ck_assert_msg(strstr(strbuf_cstr(&errors), bad_replays[_i].error) != NULL, "%s",
+	    strbuf_cstr(&errors));
+	strbuf_fini(&errors);
+}
+END_TEST
 
 START_TEST(test_durations)
 {
@@ -1088,6 +1163,9 @@ suite_config(void)
 	tcase_add_test(t, test_what_follows_from_the_rest);
 	tcase_add_test(t, test_every_key_is_read);
 	tcase_add_test(t, test_every_key_of_rehome_and_timeouts_is_read);
+	tcase_add_test(t, test_replay_is_a_number_or_a_map);
+	tcase_add_loop_test(t, test_bad_replay_is_refused, 0,
+	    sizeof(bad_replays) / sizeof(*bad_replays));
 	tcase_add_test(t, test_every_key_of_limits_is_read);
 	tcase_add_test(t, test_every_key_of_what_backends_get_is_read);
 	tcase_add_test(t, test_durations);

@@ -709,6 +709,78 @@ START_TEST(answers_nobody_reads_are_bounded)
 }
 END_TEST
 
+/* ---- what a new backend has to hear ---- */
+
+static void
+replaying(void)
+{
+	struct greeting_replaying *both = calloc(1, sizeof *both);
+	struct view *view;
+
+	begin("    rehome: {mode: transparent, replay: {first: 9, max_size: 64k}}\n",
+	    ", app_heartbeats: [{value: ping, answer: '{}'}]");
+	view = view_new(snapshot_get(snapshot));
+	ck_assert(app_heartbeats_begin(s, view, &snapshot->config->routes[0]));
+	replay_init(&both->replay, view, &snapshot->config->upstreams[0].rehome.replay);
+	view_put(view);
+	both->greeting.cuttable = both->greeting.replays = true;
+	both->greeting.request = STR("GET / HTTP/1.1\r\n");
+	s->greeting = &both->greeting;
+	s->client.watched |= WATCH_REPLAY;
+	s->backend.stream.keep_whole = true;
+}
+
+/* How many messages would be said again, and the size of the last of them? */
+static unsigned
+to_replay(size_t *size_r)
+{
+	struct str frames;
+	unsigned n = 0;
+
+	for (size_t at = 0; session_replay_next(s, &at, &frames); n++)
+		*size_r = frames.n;
+	return n;
+}
+
+START_TEST(what_passes_is_kept_without_control_frames)
+{
+	size_t size;
+
+	say_lit(client, "\x01\x81\0\0\0\0a\x89\x80\0\0\0\0");
+	ck_assert_uint_eq(to_replay(&size), 0);
+	say_lit(client, "\x80\x81\0\0\0\0b\x81\x80\0\0\0\0");
+	ck_assert_uint_eq(to_replay(&size), 2);
+	ck_assert_uint_eq(hear(backend), 7 + 6 + 7 + 6);
+	say_text("{\"type\":\"ping\"}"); /* answered by us: nobody's message */
+	ck_assert_uint_eq(to_replay(&size), 2);
+	say_text("third");
+	ck_assert_uint_eq(to_replay(&size), 3);
+	ck_assert_uint_eq(size, 6 + 5);
+	session_close(s, REASON_KICKED, CLOSE_NORMAL, "");
+}
+END_TEST
+
+START_TEST(what_waits_for_a_backend_is_not_said_twice)
+{
+	static uint8_t big[8 + 30000 + 7] = {0x82, 0xfe, 30000 >> 8, 30000 & 255};
+	size_t size;
+
+	say_text("{\"type\":\"ping\"}");
+	say_text("first");
+	memcpy(big + 8 + 30000, "\x81\x81\0\0\0\0b", 7);
+	say(client, big, sizeof big);
+	ck_assert_uint_eq(to_replay(&size), 3);
+	ck_assert_uint_gt(stream_queued(&s->backend.stream), 7);
+	shutdown(backend, SHUT_RDWR);
+	turn();
+	ck_assert_int_eq(s->state, SESSION_RECONNECTING);
+	/* the big one was taken in part, the one behind it not at all */
+	ck_assert_uint_eq(queue_size(&s->unsent), 7);
+	ck_assert_uint_eq(to_replay(&size), 2);
+	ck_assert_uint_eq(size, 8 + 30000);
+}
+END_TEST
+
 /* ---- what is told ---- */
 
 static void
@@ -857,5 +929,8 @@ suite_session(void)
 	add(suite, "transparent", transparent,
 	    (const TTest *const[]){a_session_without_a_backend_tells_since_when,
 		only_the_newest_changes_are_kept, NULL});
+	add(suite, "replay", replaying,
+	    (const TTest *const[]){what_passes_is_kept_without_control_frames,
+		what_waits_for_a_backend_is_not_said_twice, NULL});
 	return suite;
 }
