@@ -206,8 +206,9 @@ def test_old_backend_that_goes_on_talking_is_cut_off_between_messages(stage):
         line.frame()  # the Close
         i = 0
         while True:
-            line.send(f"{i} " + "x" * 20000, fin=False)
-            line.send(" end", frames.CONTINUATION)
+            line.sock.sendall(
+                frames.encode(frames.TEXT, b"%d " % i + b"x" * 500000, fin=False)
+                + frames.encode(frames.CONTINUATION, b" end"))
             i += 1
 
     move = Move(stage, old, drain_timeout="300ms")
