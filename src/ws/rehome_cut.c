@@ -57,6 +57,7 @@ take_new_home(struct session *s, struct rehoming *m)
 	b->alive_ms = clock_now_ms();
 	s->ended_by = SIDE_NONE;
 	frame_scanner_init(&b->scan, false, compressed);
+	stream_read_off(&m->conn->stream);
 	conn_give_stream(m->conn, &b->stream, &half_ops);
 	b->stream.keep_whole = true;
 	m->conn = NULL;
@@ -136,11 +137,8 @@ go_over(struct rehoming *m)
 		move_failed(m, REASON_BACKEND_LOST);
 		return;
 	}
-	stream_read_off(&m->conn->stream);
 	if (!move_replay(m))
 		move_switch_over(m);
-	else if (s->move == m && m->state == MOVE_REPLAYING)
-		stream_read_on(&m->conn->stream);
 }
 
 void
