@@ -53,6 +53,8 @@ struct backend {
 	_Atomic uint64_t latency;       /* see balance/latency.h; policy p2c only */
 
 	_Atomic uint32_t sessions;  /* sessions whose pin points here (pins.c counts) */
+	_Atomic uint32_t sockets;   /* sessions that talk to it, or are being moved to it:
+				       other than `sessions` while pins are ahead */
 	_Atomic uint32_t exchanges; /* exchanges it works on */
 	_Atomic uint32_t opening;   /* of these, handshakes that hold a place */
 	_Atomic uint32_t awaited;   /* sessions that were sent here (re-homing by

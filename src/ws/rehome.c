@@ -41,8 +41,10 @@ drop_conn(struct rehoming *m)
 	struct conn *conn = m->conn;
 
 	m->conn = NULL;
-	if (conn)
+	if (conn) {
+		atomic_fetch_sub(&conn->backend->sockets, 1);
 		conn_close(conn);
+	}
 	strbuf_fini(&m->answer);
 }
 

@@ -46,6 +46,7 @@ take_new_home(struct session *s, struct rehoming *m)
 	struct half *b = &s->backend;
 	bool compressed = b->scan.compressed;
 
+	atomic_fetch_sub(&s->home->sockets, 1); /* the new one's was counted by dial */
 	history_left_home(s, s->home); /* keeps the reference */
 	s->home = backend_get(m->to);
 	half_shut(b);

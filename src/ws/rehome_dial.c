@@ -52,6 +52,7 @@ on_failed(struct conn *c, enum reason why)
 	struct rehoming *m = c->user;
 
 	m->conn = NULL; /* it closes itself */
+	atomic_fetch_sub(&c->backend->sockets, 1);
 	move_failed(m, why);
 }
 
@@ -163,6 +164,8 @@ move_dial(struct rehoming *m)
 	history_note(s, HISTORY_TRIED);
 	m->conn = conn_open(s->registry->pools, m->to, hello.version ? &hello : NULL,
 	    s->up->conf->timeouts.connect_ms, &conn_ops, m, &why);
-	if (!m->conn)
+	if (m->conn)
+		atomic_fetch_add(&m->to->sockets, 1);
+	else
 		move_failed(m, why);
 }

@@ -139,6 +139,7 @@ session_end(struct session *s, enum reason why)
 	rehome_cancel(s);
 	timer_clear(&s->timer);
 	leave_pin(s, why, clean);
+	atomic_fetch_sub(&s->home->sockets, 1);
 	ending_tell(s, why);
 	half_shut(&s->client);
 	half_shut(&s->backend);

@@ -222,6 +222,7 @@ session_new(struct registry *r, struct opening *o)
 	s->view = view_get(o->view);
 	s->up = o->up;
 	s->home = backend_get(o->choice->backend);
+	atomic_fetch_add(&s->home->sockets, 1);
 	s->claim = choose_session_opened(r->chooser, o->up, o->choice, clock_now_ms());
 	s->chosen_by = (uint8_t)o->choice->by;
 	s->note = o->note;

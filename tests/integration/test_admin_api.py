@@ -128,6 +128,35 @@ def test_upstreams_say_what_each_backend_is_good_for(stage):
     assert third["failures"] >= 1 and third["failing_until_at"] and third["why"]
 
 
+def test_sockets_are_counted_where_they_are(stage):
+    """A move begins with the pin. Who is to be stopped must be empty of sockets, too."""
+    roost, admin, a, b = scene(stage, "a", "b", rehome={
+        "mode": "transparent", "debounce": "0ms", "drain_timeout": "2s"})
+    people = [Person(roost, f"p{i}") for i in range(2)]
+    held = [p.websocket("/ws?stall") for p in people]  # a does not answer the Close
+    assert admin.backend("a")["sockets"] == admin.backend("b")["sockets"] == 1
+    roost.reload(changed(roost.config, "a", state="drain"))
+    wait_until(lambda: admin.backend("a")["sessions"] == 0, "the pin has moved")
+    assert admin.backend("a")["sockets"] == 1, "its socket has not"
+    wait_until(lambda: admin.backend("a")["sockets"] == 0, "it has moved")
+    assert admin.backend("b")["sockets"] == 2
+    for ws in held:
+        ws.reset()
+    wait_until(lambda: admin.backend("b")["sockets"] == 0, "they are gone")
+
+
+def test_sockets_of_moves_that_fail_are_not_counted(stage):
+    roost, admin, a, b = scene(stage, "a", "b", rehome={
+        "mode": "transparent", "debounce": "0ms"})
+    held = [Person(roost, f"p{i}").websocket() for i in range(2)]
+    b.order("refuse_handshakes", status=503)
+    roost.reload(changed(roost.config, "a", state="drain"))
+    b.wait_events("handshake", rehomed_from="a")
+    wait_until(lambda: admin.backend("b")["sockets"] == 1, "the try is over")
+    assert admin.backend("a")["sockets"] == 1
+    assert all(ws.whoami() for ws in held)
+
+
 @pytest.mark.parametrize("method, target, status, allow", [
     ("GET", "/", 404, None),
     ("GET", "/v1/", 404, None),
