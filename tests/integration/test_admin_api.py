@@ -134,7 +134,8 @@ def test_sockets_are_counted_where_they_are(stage):
         "mode": "transparent", "debounce": "0ms", "drain_timeout": "2s"})
     people = [Person(roost, f"p{i}") for i in range(2)]
     held = [p.websocket("/ws?stall") for p in people]  # a does not answer the Close
-    assert admin.backend("a")["sockets"] == admin.backend("b")["sockets"] == 1
+    wait_until(lambda: admin.backend("a")["sockets"] == admin.backend("b")["sockets"]
+               == 1, "each has one")
     roost.reload(changed(roost.config, "a", state="drain"))
     wait_until(lambda: admin.backend("a")["sessions"] == 0, "the pin has moved")
     assert admin.backend("a")["sockets"] == 1, "its socket has not"

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""A thousand busy WebSockets while their backends are replaced, added, taken away and
+killed: nobody is closed, and every message arrives once and in order, whole or in
+fragments, plain or compressed, with pings between.
+"""
+
+import bisect
+
+import pytest
+from peers import node
+from peers.client import RawClient
+from peers.roost import changed, entry, settings
+from peers.waiting import let_pass, wait_until
+from rolling.scene import App, Crowd
+
+pytestmark = pytest.mark.skipif(bool(node.missing()), reason=str(node.missing()))
+pytest.importorskip("websockets")
+
+LIGHT = 950
+RATE = 500
+REHOME = {"mode": "transparent", "rate": RATE, "debounce": "50ms"}
+
+
+class Scene:
+    """Backends a, b, c, a roost in front of them, a crowd in front of that."""
+
+    def __init__(self, stage, states=None, **upstream):
+        self.apps = {n: App(n).start() for n in "abc"}
+        stage.others += self.apps.values()
+        states = states or {}
+        rows = [entry(a.ready(), state=states.get(a.name, "up"))
+                for a in self.apps.values()]
+        upstream.setdefault("rehome", REHOME)
+        upstream.setdefault("pin", {"websocket": "1s"})
+        config = settings(rows, **upstream)
+        config["admin"] = {"bind": "127.0.0.1:0"}
+        self.roost = stage.roost(config)
+        self.stage = stage
+
+    def crowd(self, **how):
+        crowd = Crowd(self.roost, **{"light": LIGHT, **how})
+        self.stage.others.append(crowd)
+        return crowd.ready()
+
+    def set(self, name, **keys):
+        self.roost.reload(changed(self.roost.config, name, **keys))
+
+    def api(self, target, method="GET", body=b""):
+        with RawClient(self.roost.addresses[-1]) as c:
+            c.send(c.request_bytes(method, target, [("Content-Length", str(len(body)))])
+                   + body)
+            r = c.response()
+            assert r.status == 200, r.body
+            return r.json()
+
+    def counts(self, key="sessions"):
+        (up,) = self.api("/v1/upstreams")["upstreams"]
+        return {b["name"]: b[key] for b in up["backends"]}
+
+    def counter(self, name):
+        return self.api("/v1/status")["counters"][name]
+
+    def wait_empty(self, name):
+        """As the manual tells people: no sockets, then it may be stopped."""
+        wait_until(lambda: self.counts("sockets")[name] == 0, f"{name} is empty", 20)
+
+
+def exact(told, apps):
+    """Nobody closed, and everything once and in order."""
+    print(told.summary())
+    assert told.closed == 0, told.codes
+    ordered(told)
+    assert told.missing == 0, told.lost
+    assert told.push_errors == 0 and told.pushes_missing(apps) == 0, told.first_error
+    assert told.pings == told.pongs
+
+
+def ordered(told):
+    assert (told.doubled, told.reordered, told.damaged) == (0, 0, 0), told.first_error
+
+
+def roll(scene):
+    """One by one: drained, empty, ended, replaced, back in service."""
+    for name, app in scene.apps.items():
+        scene.set(name, state="drain")
+        scene.wait_empty(name)
+        app.replace()
+        scene.set(name, state="up")
+
+
+def moves_a_second(roost, why):
+    """How many sessions moved within one second, at most."""
+    times = []
+    for clock, ms in roost.logged(rf"T(\S+)\.(\d+)Z .* re-homed from .* \({why}\)"):
+        h, m, s = clock.split(":")
+        times.append(int(h) * 3600 + int(m) * 60 + int(s) + int(ms) / 1000)
+    times.sort()
+    return max(bisect.bisect(times, t + 1) - i for i, t in enumerate(times))
+
+
+def test_rolling_deploy(stage):
+    scene = Scene(stage)
+    crowd = scene.crowd()
+    roll(scene)
+    crowd.goes_on()
+    told = crowd.finish(scene.apps.values())
+    exact(told, scene.apps.values())
+    assert told.moves >= 1000
+    assert scene.counter("session_reconnects") == 0, "all left in good order"
+
+
+def test_scale_up_and_down(stage):
+    """1 -> 3 -> 1: evens out at the configured rate and no further."""
+    scene = Scene(stage, {"b": "down", "c": "down"})
+    crowd = scene.crowd()
+    config = changed(scene.roost.config, "b", state="up")
+    scene.roost.reload(changed(config, "c", state="up"))
+    fair = crowd.size / 3
+    wait_until(lambda: max(scene.counts("sockets").values()) <= fair * 1.2 + 1,
+               "evened out", 20)
+    assert moves_a_second(scene.roost, "balance") <= RATE * 1.4
+    before = scene.counter("rehomes_started")
+    let_pass(1.5)  # two more looks of the planner
+    assert scene.counter("rehomes_started") == before, "what is even stays still"
+    config = changed(scene.roost.config, "b", state="drain")
+    scene.roost.reload(changed(config, "c", state="drain"))
+    scene.wait_empty("b")
+    scene.wait_empty("c")
+    assert moves_a_second(scene.roost, "backend leaving") <= RATE * 1.4
+    crowd.goes_on()
+    told = crowd.finish(scene.apps.values())
+    exact(told, scene.apps.values())
+    assert set(told.on.values()) == {"a"}
+
+
+def test_reload_every_second(stage):
+    scene = Scene(stage, pin={"websocket": "200ms"})
+    crowd = scene.crowd()
+    for a, b, c in ((3, 1, 1), (3, 1, 1), (1, 3, 1), (1, 1, 3), (1, 1, 3), (1, 1, 1)):
+        config = changed(changed(scene.roost.config, "a", weight=a), "b", weight=b)
+        scene.roost.reload(changed(config, "c", weight=c))
+        crowd.goes_on(4)
+    told = crowd.finish(scene.apps.values())
+    exact(told, scene.apps.values())
+    assert told.moves >= crowd.size / 4
+
+
+def test_kill(stage):
+    """What was under way at the dead one is lost and counted, and nothing else."""
+    scene = Scene(stage)
+    crowd = scene.crowd()
+    scene.apps["a"].kill()
+    wait_until(lambda: scene.counts("sockets")["a"] == 0, "all are elsewhere", 20)
+    crowd.goes_on()
+    told = crowd.finish(scene.apps.values(), lossy=True)
+    print(told.summary())
+    assert told.closed == 0, told.codes
+    ordered(told)
+    assert told.missing <= scene.counter("messages_maybe_lost")
+    assert told.pushes_missing([scene.apps[n] for n in "bc"]) == 0
+
+
+def test_rolling_deploy_of_clients_that_reconnect(stage):
+    """Closes come at the configured rate, and each client returns to its pin."""
+    scene = Scene(stage, rehome={**REHOME, "mode": "reconnect"})
+    crowd = scene.crowd(light=LIGHT + 50, npm=0, python=0, come_back=True)
+    roll(scene)
+    wait_until(lambda: crowd.tell().open == crowd.size, "all are back", 20)
+    crowd.goes_on()
+    told = crowd.finish(scene.apps.values())
+    print(told.summary(), told.codes)
+    ordered(told)
+    assert told.missing == 0
+    assert set(told.codes) == {1012}
+    assert told.closed >= crowd.size
+    times = sorted(ms for ms, _, _ in told.closes)
+    assert max(bisect.bisect(times, t + 1000) - i
+               for i, t in enumerate(times)) <= RATE * 1.4
+    for client in [c for c, backend in told.on.items() if backend][::20]:
+        pin = scene.api(f"/v1/pins/app/header:{client}")
+        assert pin["backend"]["name"] == told.on[client]
