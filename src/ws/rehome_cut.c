@@ -16,7 +16,9 @@
 #define GOODBYE "re-homed"
 
 enum {
-	QUIET_MS = 100, /* nothing said for so long: nothing is under way */
+	QUIET_MS = 100,     /* nothing said for so long: nothing is under way */
+	PATIENCE_MS = 1000, /* the same where answers can be expected */
+	FEW = 8,            /* so many of them */
 	CUT_WITHIN_MS =
 	    1000, /* no good moment for so long: the next boundary will do */
 };
@@ -47,7 +49,7 @@ take_new_home(struct session *s, struct rehoming *m)
 	bool compressed = b->scan.compressed;
 
 	atomic_fetch_sub(&s->home->sockets, 1); /* the new one's was counted by dial */
-	history_left_home(s, s->home); /* keeps the reference */
+	history_left_home(s, s->home);          /* keeps the reference */
 	s->home = backend_get(m->to);
 	half_shut(b);
 	b->lost = b->close_sent = b->ping_due = false;
@@ -184,11 +186,36 @@ move_new_lost(struct rehoming *m, enum reason why)
 
 /* Many servers answer a Close at once and drop what they were about to say. So it is
  * said when nothing is under way: every question has its answer, or nobody has said
- * anything for a while. */
-static bool
-is_settled(const struct session *s)
+ * anything for a while. That is a longer one where few answers are missing: these will
+ * come, since all others did. A backend that also speaks unasked tells nothing by what
+ * it says; there it is the client that must have been silent.
+ *
+ * For how long must it be silent from now on? 0: nothing is under way. */
+static uint64_t
+unsettled_ms(const struct session *s)
 {
-	return s->unanswered == 0 || clock_now_ms() - session_heard_ms(s) >= QUIET_MS;
+	uint64_t heard_ms = session_heard_ms(s), silent_ms;
+	uint64_t enough_ms = s->unanswered <= FEW ? PATIENCE_MS : QUIET_MS;
+
+	if (s->speaks_unasked) {
+		heard_ms = s->client.alive_ms;
+		enough_ms = QUIET_MS;
+	} else if (s->unanswered == 0) {
+		enough_ms = 0;
+	}
+	if (!frame_between_messages(&s->backend.scan))
+		return QUIET_MS;
+	silent_ms = clock_now_ms() - heard_ms;
+	return silent_ms >= enough_ms ? 0 : enough_ms - silent_ms;
+}
+
+/* At the moment at which silence may have been long enough. */
+static void
+set_look(struct rehoming *m)
+{
+	uint64_t ms = unsettled_ms(m->session);
+
+	loop_timer(m->session->registry->loop, &m->timer, ms ? ms : QUIET_MS);
 }
 
 static void
@@ -211,10 +238,10 @@ cut(struct rehoming *m)
 	m->cut_us = clock_now_us();
 	m->until_ms = clock_now_ms() + s->up->conf->rehome.drain_timeout_ms;
 	m->state = MOVE_SETTLING;
-	if (is_settled(s))
+	if (unsettled_ms(s) == 0)
 		say_goodbye(m);
 	else
-		loop_timer(s->registry->loop, &m->timer, QUIET_MS);
+		set_look(m);
 }
 
 void
@@ -224,14 +251,13 @@ rehome_look(struct session *s)
 	bool client_pauses = frame_between_messages(&s->client.scan);
 
 	if (m->state == MOVE_SETTLING) {
-		if (is_settled(s) || clock_now_ms() >= m->until_ms)
+		if (unsettled_ms(s) == 0 || clock_now_ms() >= m->until_ms)
 			say_goodbye(m);
 	} else if (m->state == MOVE_DRAINING) {
 		if (m->overtime && frame_between_messages(&s->backend.scan))
 			move_drain_timed_out(m);
 	} else if (m->state == MOVE_CUTTING && client_pauses) {
-		if (s->cut_wanted ||
-		    (is_settled(s) && frame_between_messages(&s->backend.scan)))
+		if (s->cut_wanted || unsettled_ms(s) == 0)
 			cut(m);
 	}
 }
@@ -254,7 +280,7 @@ move_look_later(struct rehoming *m)
 		rehome_look(s);
 	}
 	if (m->state != MOVE_DRAINING)
-		loop_timer(s->registry->loop, &m->timer, QUIET_MS);
+		set_look(m);
 }
 
 void
@@ -268,6 +294,6 @@ move_agreed(struct rehoming *m)
 	}
 	m->state = MOVE_CUTTING;
 	m->until_ms = clock_now_ms() + CUT_WITHIN_MS;
-	loop_timer(s->registry->loop, &m->timer, QUIET_MS);
+	set_look(m);
 	rehome_look(s);
 }

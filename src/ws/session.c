@@ -315,6 +315,8 @@ session_on_message(struct half *from)
 	}
 	if (s->unanswered)
 		s->unanswered--;
+	else
+		s->speaks_unasked = true;
 	return false;
 }
 

@@ -71,6 +71,7 @@ struct session {
 			    each question has one answer, the questions open now */
 	uint32_t token;  /* known to the peers and us: see heartbeat.h */
 	bool cut_wanted; /* cut the client off at its next message boundary */
+	bool speaks_unasked; /* the backend has said something that was no answer */
 	struct registry *registry;         /* borrowed */
 	struct rehoming *move;             /* owned; NULL: not being re-homed */
 	struct frame_rules *rules;         /* owned; NULL: none */

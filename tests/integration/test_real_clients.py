@@ -64,9 +64,10 @@ def test_curl_over_one_connection(stage):
 class PythonServer:
     """An echo server on python3-websockets with compression, in a thread."""
 
-    def __init__(self, name, think=0):
+    def __init__(self, name, think=0, news=False):
         self.name = name
         self.think = think  # seconds before each answer
+        self.news = news    # says something else before each answer
         self.port = None
         self.seen = []
         started = threading.Event()
@@ -79,6 +80,8 @@ class PythonServer:
             self.seen.append((ws.request_headers, ws.response_headers))
             try:
                 async for message in ws:
+                    if self.news:
+                        await ws.send("news")
                     await asyncio.sleep(self.think)
                     await ws.send(self.name if message == "whoami" else message)
             except websockets.ConnectionClosed:
@@ -148,7 +151,7 @@ async def ask(ws, message):
     return await asyncio.wait_for(ws.recv(), scaled(5))
 
 
-@pytest.mark.parametrize("think", [0, 0.02])
+@pytest.mark.parametrize("think", [0, 0.02, 0.25])
 def test_compressed_sockets_are_moved_without_loss(stage, think):
     """This library replies to a Close at once and then drops the answers to what it has
     read before: the cut must wait until it has answered."""
@@ -172,8 +175,39 @@ def test_compressed_sockets_are_moved_without_loss(stage, think):
                 assert await ask(ws, f"{i} {text}") == f"{i} {text}"
                 name = await ask(ws, "whoami")
             await reload
-            for i in range(10):
+            for i in range(4):
                 assert await ask(ws, f"{i} {text}") == f"{i} {text}"
+            return old, name
+
+    old, name = asyncio.run(main())
+    assert {old, name} == {"py1", "py2"}
+
+
+def test_what_is_said_unasked_is_not_taken_for_an_answer(stage):
+    """The news come while the answer is still being thought about; whoever is told to
+    close then never gives it."""
+    servers = [PythonServer(n, think=0.04, news=True) for n in ("py1", "py2")]
+    roost = stage.roost(settings([entry(s) for s in servers], rehome={
+        "mode": "transparent", "debounce": "50ms"}))
+
+    async def answer(ws):
+        while (message := await asyncio.wait_for(ws.recv(), scaled(5))) == "news":
+            pass
+        return message
+
+    async def main():
+        url = f"ws://{roost.authority}/ws"
+        async with websockets.connect(url, extra_headers={"X-Client": "z"}) as ws:
+            await ws.send("whoami")
+            old = name = await answer(ws)
+            drained = changed(roost.config, old, state="drain")
+            loop = asyncio.get_running_loop()
+            reload = loop.run_in_executor(None, roost.reload, drained)
+            deadline = loop.time() + scaled(10)
+            while name == old and loop.time() < deadline:
+                await ws.send("whoami")
+                name = await answer(ws)
+            await reload
             return old, name
 
     old, name = asyncio.run(main())

@@ -67,7 +67,7 @@ class Scene:
 
 def exact(told, apps):
     """Nobody closed, and everything once and in order."""
-    print(told.summary())
+    print(told.summary(), told.lost[:50])
     assert told.closed == 0, told.codes
     ordered(told)
     assert told.missing == 0, told.lost
@@ -76,6 +76,7 @@ def exact(told, apps):
 
 
 def ordered(told):
+    assert told.refused == 0, told.first_error
     assert (told.doubled, told.reordered, told.damaged) == (0, 0, 0), told.first_error
 
 

@@ -107,7 +107,7 @@ static uint64_t now_us, began_us;
 static char *filler;
 
 /* what was seen */
-static uint64_t doubled, reordered, damaged, push_errors, pushes, moves, cut_off;
+static uint64_t refused, doubled, reordered, damaged, push_errors, pushes, moves, cut_off;
 static char first_error[256];
 static struct close_seen *closes;
 static struct token_seen *tokens;
@@ -334,16 +334,15 @@ take_greeting(struct client *c)
 	end = strstr((char *)c->in.data, "\r\n\r\n");
 	if (!end)
 		return;
-	n_greeting--;
 	if (strncmp((char *)c->in.data, "HTTP/1.1 101", 12) ||
 	    !strstr((char *)c->in.data, client_accept)) {
-		wrong(c, &damaged, "answer to the handshake: %.40s", (char *)c->in.data);
-		n_open++; /* client_ended counts it off */
-		client_ended(c, 1006);
+		wrong(c, &refused, "answer to the handshake: %.40s", (char *)c->in.data);
+		client_ended(c, 0);
 		return;
 	}
 	drop(&c->in, (size_t)(end + 4 - (char *)c->in.data));
 	c->state = TALKING;
+	n_greeting--;
 	n_open++;
 	c->due_ms = now_ms() + (uint64_t)rand() % (interval_ms + 1);
 }
@@ -657,7 +656,7 @@ tell(bool lists)
 	       "\"under_way\": %llu, \"cut_off\": %llu, \"doubled\": %llu, "
 	       "\"reordered\": %llu, \"damaged\": %llu, \"pushes\": %llu, "
 	       "\"push_errors\": %llu, \"pings\": %llu, \"pongs\": %llu, "
-	       "\"moves\": %llu, \"answer_p50_ms\": %.2f, \"answer_p99_ms\": %.2f, "
+	       "\"moves\": %llu, \"refused\": %llu, \"answer_p50_ms\": %.2f, \"answer_p99_ms\": %.2f, "
 	       "\"closed\": %zu, \"first_error\": \"%s\"",
 	    n_clients, n_open, (unsigned long long)asked,
 	    (unsigned long long)answered, (unsigned long long)under_way,
@@ -665,7 +664,7 @@ tell(bool lists)
 	    (unsigned long long)reordered, (unsigned long long)damaged,
 	    (unsigned long long)pushes, (unsigned long long)push_errors,
 	    (unsigned long long)pinged, (unsigned long long)ponged,
-	    (unsigned long long)moves, latency_ms(0.5), latency_ms(0.99), n_closes,
+	    (unsigned long long)moves, (unsigned long long)refused, latency_ms(0.5), latency_ms(0.99), n_closes,
 	    first_error);
 	if (lists) {
 		printf(", ");

@@ -138,7 +138,8 @@ class Crowd:
                 "under_way": sum(c.asked - c.expected for c in self.clients),
                 "cut_off": 0, "moves": len(self.pauses), "closed": len(self.closes),
                 "first_error": self.first_error, "closes": self.closes,
-                "pauses_ms": self.pauses, "tokens": self.tokens,
+                "lost": [[f"py-{c.name}", n, when, c.asked] for c in self.clients
+                         for n, when in c.when.items()], "pauses_ms": self.pauses, "tokens": self.tokens,
                 "on": {f"py-{c.name}": c.backend for c in self.clients}}
 
 

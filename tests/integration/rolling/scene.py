@@ -21,7 +21,7 @@ SIZE = 100
 STILL = 20  # looks at a crowd, all showing the same
 ADDED = ("clients", "open", "asked", "answered", "under_way", "cut_off", "doubled",
          "reordered", "damaged", "pushes", "push_errors", "pings", "pongs", "moves",
-         "closed")
+         "closed", "refused")
 
 
 def load_program():
@@ -177,7 +177,7 @@ class Crowd:
 class Totals:
     def __init__(self, reports):
         for key in ADDED:
-            setattr(self, key, sum(r[key] for r in reports))
+            setattr(self, key, sum(r.get(key, 0) for r in reports))
         self.reports = reports
         self.first_error = next((r["first_error"] for r in reports
                                  if r["first_error"]), "")
@@ -188,7 +188,7 @@ class Totals:
             self.on.update(r.get("on", {}))
             self.tokens.update(r.get("tokens", {}))
         self.pauses_ms.sort()
-        self.lost = reports[0].get("lost", [])
+        self.lost = [lost for r in reports for lost in r.get("lost", [])]
 
     @property
     def missing(self):

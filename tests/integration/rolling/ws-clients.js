@@ -91,7 +91,11 @@ function open (i) {
 function report () {
   for (const k of ['asked', 'answered']) seen[k] = clients.reduce((n, c) => n + c[k], 0)
   seen.under_way = clients.reduce((n, c) => n + c.asked - c.expected, 0)
-  for (const c of clients) seen.on[`ws-${c.name}`] = c.backend
+  seen.lost = []
+  for (const c of clients) {
+    seen.on[`ws-${c.name}`] = c.backend
+    for (const [n, when] of c.when) seen.lost.push([`ws-${c.name}`, n, when, c.asked])
+  }
   console.log(JSON.stringify(seen))
 }
 
