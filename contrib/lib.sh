@@ -38,6 +38,18 @@ need_packages() {
 		--no-install-recommends "${missing[@]}" >&2 || die "apt-get failed"
 }
 
+# install_npm TOP: the npm packages of tests/integration/node, kept as long as
+# their lock is the same
+install_npm() {
+	local from=$1/tests/integration/node to=$1/build/node
+	cmp -s "$from/package-lock.json" "$to/done" && return
+	say "npm ci (build/node)"
+	mkdir -p "$to"
+	cp "$from/package.json" "$from/package-lock.json" "$from/.npmrc" "$to/"
+	(cd "$to" && npm ci --silent) || return 1
+	cp "$from/package-lock.json" "$to/done"
+}
+
 # list_sources TOP: every file that belongs to the project, NUL-separated
 list_sources() {
 	if git -C "$1" rev-parse --is-inside-work-tree >/dev/null 2>&1; then

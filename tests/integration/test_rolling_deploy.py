@@ -18,7 +18,9 @@ pytest.importorskip("websockets")
 
 LIGHT = 950
 RATE = 500
-REHOME = {"mode": "transparent", "rate": RATE, "debounce": "50ms"}
+# a backend that is starved of CPU may take seconds to answer a Close
+REHOME = {"mode": "transparent", "rate": RATE, "debounce": "50ms",
+          "drain_timeout": "30s"}
 
 
 class Scene:

@@ -157,6 +157,9 @@ class Roost:
     def logged(self, pattern):
         return re.findall(pattern, self.log()[self.log_mark :], re.MULTILINE)
 
+    def all_logged(self, pattern):
+        return re.findall(pattern, self.log(), re.MULTILINE)
+
     def wait_log(self, pattern, seconds=10):
         return wait_until(lambda: self.logged(pattern), f"log line {pattern!r}", seconds)
 
