@@ -196,50 +196,82 @@ take_control(struct half *h, struct span *span, const uint8_t *p, size_t used,
 	return false; /* nothing counts after a Close (RFC 6455, 5.5.1) */
 }
 
+/* The same for a side whose messages are looked at or skipped: `used` bytes of one lie
+ * in front of span->at; ends: they are its last, or all of it. False: stop. */
+static bool
+take_marked(struct half *h, struct span *span, const uint8_t *p, size_t used, bool ends)
+{
+	if (h->skip) {
+		h->skip = !ends;
+		span_restart(span, h);
+		if (ends)
+			session_on_not_passed(h);
+	} else if (used && (h->watched & WATCH_REPLAY)) {
+		session_on_piece(h, p + span->at - used, used, ends);
+	}
+	if (!ends)
+		return used > 0;
+	return !session_on_message(h) && !(h->watched & WATCH_END);
+}
+
+/* A heartbeat of the application, perhaps: `used` bytes at span->at. True: it is one,
+ * and goes no further. */
+static bool
+is_swallowed(struct half *h, const struct span *span, const uint8_t *p, size_t used)
+{
+	char text[APP_HEARTBEAT_MAX];
+
+	if (!session_on_small_text(h, app_heartbeat_unmask(p + span->at, used, text)))
+		return false;
+	session_on_not_passed(h);
+	return true;
+}
+
 /* A message ends with the `used` bytes at span->at; small: it is all of it, and may be
  * a heartbeat of the application. False: stop. */
 static bool
 take_message(struct half *h, struct span *span, const uint8_t *p, size_t used,
     bool small)
 {
-	char text[APP_HEARTBEAT_MAX];
-
 	h->messages++;
-	if (small &&
-	    session_on_small_text(h, app_heartbeat_unmask(p + span->at, used, text))) {
-		session_on_not_passed(h);
+	if (small && is_swallowed(h, span, p, used))
 		return swallow(h, span, p, used) && !h->session->cut_wanted;
-	}
 	span->at += used;
-	if (h->skip) {
-		h->skip = false;
-		span_restart(span, h);
-		session_on_not_passed(h);
-	}
+	if (h->skip || h->watched)
+		return take_marked(h, span, p, used, true);
 	return !session_on_message(h);
 }
 
-/* One step of scanning. look: what is known of the message that begins here. False:
- * stop here. */
+/* What has been consumed belongs to a message that has not ended. False: stop. */
 static bool
-take_step(struct half *h, struct span *span, const uint8_t *p, size_t n,
-    enum app_look look)
+take_part(struct half *h, struct span *span, const uint8_t *p, size_t used)
+{
+	span->at += used;
+	if (h->skip || h->watched)
+		return take_marked(h, span, p, used, false);
+	return used > 0;
+}
+
+/* One step of scanning. False: stop here. */
+static bool
+take_event(struct half *h, struct span *span, const uint8_t *p, size_t n)
 {
 	struct frame_control control;
 	enum frame_event event;
 	enum reason why;
+	enum app_look look = APP_OTHER;
 	size_t used;
 
+	if ((h->watched & WATCH_HEARTBEATS) && frame_between_messages(&h->scan))
+		look = app_heartbeat_look(p + span->at, n - span->at);
+	if (look == APP_PART)
+		return false; /* it is looked at when it is whole */
 	used = frame_scan(&h->scan, h->session->rules, p + span->at, n - span->at,
 	    &event, &control, &why);
 	switch (event) {
 	case FRAME_CONTROL: return take_control(h, span, p, used, &control);
 	case FRAME_MESSAGE: return take_message(h, span, p, used, look == APP_WHOLE);
-	case FRAME_MORE:
-		span->at += used;
-		if (h->skip)
-			span_restart(span, h);
-		return used > 0;
+	case FRAME_MORE: return take_part(h, span, p, used);
 	case FRAME_BAD:
 		span->at += used;
 		if (h->skip)
@@ -249,41 +281,6 @@ take_step(struct half *h, struct span *span, const uint8_t *p, size_t n,
 	if (span_flush(span, h, p))
 		session_on_bad_frame(h, why);
 	return false;
-}
-
-static bool
-is_control(const struct frame_scanner *before, const uint8_t *p)
-{
-	return frame_between_frames(before) && (*p & OP_CLOSE);
-}
-
-/* A step of a side whose messages are looked at. */
-static bool
-take_watched(struct half *h, struct span *span, const uint8_t *p, size_t n)
-{
-	struct frame_scanner before = h->scan;
-	enum app_look look = APP_OTHER;
-	uint64_t messages = h->messages;
-	size_t at = span->at;
-	bool skip = h->skip, go_on;
-
-	if ((h->watched & WATCH_HEARTBEATS) && frame_between_messages(&before))
-		look = app_heartbeat_look(p + at, n - at);
-	if (look == APP_PART)
-		return false; /* it is looked at when it is whole */
-	go_on = take_step(h, span, p, n, look);
-	/* what was swallowed or skipped has moved the beginning of what is passed on */
-	if ((h->watched & WATCH_REPLAY) && !skip && span->from <= at && span->at > at &&
-	    !is_control(&before, p + at))
-		session_on_piece(h, p + at, span->at - at, h->messages != messages);
-	return go_on && !((h->watched & WATCH_END) && h->messages != messages);
-}
-
-static inline bool
-take_event(struct half *h, struct span *span, const uint8_t *p, size_t n)
-{
-	return h->watched ? take_watched(h, span, p, n)
-			  : take_step(h, span, p, n, APP_OTHER);
 }
 
 /* Nothing is passed on once a side has said Close or the session is over. */
