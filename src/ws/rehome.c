@@ -35,8 +35,8 @@ bury(struct grave *grave)
 	free(m);
 }
 
-static void
-drop_conn(struct rehoming *m)
+void
+move_drop_conn(struct rehoming *m)
 {
 	struct conn *conn = m->conn;
 
@@ -54,7 +54,7 @@ move_end(struct rehoming *m)
 	struct session *s = m->session;
 
 	timer_clear(&m->timer);
-	drop_conn(m);
+	move_drop_conn(m);
 	s->move = NULL;
 	s->cut_wanted = false;
 	loop_bury(s->registry->loop, &m->grave, bury);
@@ -152,7 +152,7 @@ try_again(struct rehoming *m, enum reason why)
 {
 	struct session *s = m->session;
 
-	drop_conn(m);
+	move_drop_conn(m);
 	s->cut_wanted = false;
 	history_note(s, HISTORY_FAILED);
 	if (++s->tries >= TRIES) {
@@ -268,7 +268,7 @@ redirect(struct rehoming *m, struct backend *to, uint32_t delay_ms)
 	*slot = backend_get(to);
 	if (slot == &m->next)
 		return;
-	drop_conn(m);
+	move_drop_conn(m);
 	m->state = MOVE_WAITING;
 	loop_timer(m->session->registry->loop, &m->timer, delay_ms);
 }

@@ -174,12 +174,10 @@ move_drain_timed_out(struct rehoming *m)
 void
 move_new_lost(struct rehoming *m, enum reason why)
 {
-	if (m->state == MOVE_DRAINING) { /* the old one may say its last words */
-		conn_close(m->conn);
-		m->conn = NULL;
-	} else {
+	if (m->state == MOVE_DRAINING) /* the old one may say its last words */
+		move_drop_conn(m);
+	else
 		move_failed(m, why);
-	}
 }
 
 /* ---- cutting ---- */

@@ -45,6 +45,9 @@ struct rehoming {
 	enum move_why why;
 };
 
+/* Gives up the new backend's connection, and what it has said. */
+void move_drop_conn(struct rehoming *m);
+
 /* Ends the move; the session stays with the backend it has. */
 void move_end(struct rehoming *m);
 

@@ -44,6 +44,12 @@ class Move:
             (one,) = c.request("GET", "/v1/sessions").json()["sessions"]
             return one[name]
 
+    def sockets(self):
+        """Of both backends, as the admin API counts them."""
+        with RawClient(self.roost.addresses[-1]) as c:
+            (up,) = c.request("GET", "/v1/upstreams").json()["upstreams"]
+            return sum(b["sockets"] for b in up["backends"])
+
     def wait_done(self):
         self.roost.wait_log(": re-homed from a to b")
 
@@ -196,6 +202,7 @@ def test_new_backend_that_dies_before_the_switch(stage, when):
     else:
         assert ws.read() == "last words"
     assert ws.ask("end") == "end"
+    wait_until(lambda: move.sockets() == 1, "sockets counted where they are", 2)
 
 
 def test_old_backend_that_goes_on_talking_is_cut_off_between_messages(stage):
