@@ -67,7 +67,7 @@ list_sources() {
 copy_sources() {
 	local src=$1/build/src d
 	mkdir -p "$src"
-	for d in src tests man etc contrib; do
+	for d in src tests man etc doc contrib; do
 		rm -rf "${src:?}/$d"
 	done
 	list_sources "$1" |

@@ -10,13 +10,15 @@ import pytest
 from peers import node
 from peers.client import RawClient
 from peers.roost import changed, entry, settings
-from peers.waiting import let_pass, wait_until
+from peers.waiting import SANITIZED, let_pass, wait_until
 from rolling.scene import App, Crowd
 
-pytestmark = pytest.mark.skipif(bool(node.missing()), reason=str(node.missing()))
+# they need the machine: not several of them at once
+pytestmark = [pytest.mark.xdist_group("crowd"),
+              pytest.mark.skipif(bool(node.missing()), reason=str(node.missing()))]
 pytest.importorskip("websockets")
 
-LIGHT = 950
+LIGHT = 450 if SANITIZED else 950  # and 50 real ones
 RATE = 500
 # a backend that is starved of CPU may take seconds to answer a Close
 REHOME = {"mode": "transparent", "rate": RATE, "debounce": "50ms",
@@ -63,18 +65,26 @@ class Scene:
         return self.api("/v1/status")["counters"][name]
 
     def wait_empty(self, name):
-        """As the manual tells people: no sockets, then it may be stopped."""
-        wait_until(lambda: self.counts("sockets")[name] == 0, f"{name} is empty", 20)
+        """As the manual tells people: then it may be stopped."""
+        wait_until(lambda: not any(self.counts(key)[name]
+                                   for key in ("sockets", "exchanges")),
+                   f"{name} is empty", 20)
 
 
-def exact(told, apps):
-    """Nobody closed, and everything once and in order."""
-    print(told.summary(), told.lost[:50])
+def exact(scene, crowd):
+    """Nobody closed, and everything once and in order. Returns the totals."""
+    told = crowd.finish(scene.apps.values())
+    print(told.summary())
+    for client in list({c for c, *_ in told.lost})[:3]:
+        print(client, [lost for lost in told.lost if lost[0] == client][:10],
+              scene.api(f"/v1/sessions?upstream=app&client=header:{client}"))
     assert told.closed == 0, told.codes
     ordered(told)
-    assert told.missing == 0, told.lost
+    assert told.missing == 0
+    apps = scene.apps.values()
     assert told.push_errors == 0 and told.pushes_missing(apps) == 0, told.first_error
     assert told.pings == told.pongs
+    return told
 
 
 def ordered(told):
@@ -106,9 +116,8 @@ def test_rolling_deploy(stage):
     crowd = scene.crowd()
     roll(scene)
     crowd.goes_on()
-    told = crowd.finish(scene.apps.values())
-    exact(told, scene.apps.values())
-    assert told.moves >= 1000
+    told = exact(scene, crowd)
+    assert told.moves >= crowd.size
     assert scene.counter("session_reconnects") == 0, "all left in good order"
 
 
@@ -131,27 +140,31 @@ def test_scale_up_and_down(stage):
     scene.wait_empty("c")
     assert moves_a_second(scene.roost, "backend leaving") <= RATE * 1.4
     crowd.goes_on()
-    told = crowd.finish(scene.apps.values())
-    exact(told, scene.apps.values())
+    told = exact(scene, crowd)
     assert set(told.on.values()) == {"a"}
 
 
 def test_reload_every_second(stage):
+    """Weights and states change, or nothing does."""
     scene = Scene(stage, pin={"websocket": "200ms"})
     crowd = scene.crowd()
-    for a, b, c in ((3, 1, 1), (3, 1, 1), (1, 3, 1), (1, 1, 3), (1, 1, 3), (1, 1, 1)):
-        config = changed(changed(scene.roost.config, "a", weight=a), "b", weight=b)
-        scene.roost.reload(changed(config, "c", weight=c))
-        crowd.goes_on(4)
-    told = crowd.finish(scene.apps.values())
-    exact(told, scene.apps.values())
-    assert told.moves >= crowd.size / 4
+    calm = scene.roost.config
+    lighter = changed(calm, "c", weight=2)
+    for config in (lighter, changed(lighter, "a", state="drain"), lighter, lighter,
+                   changed(calm, "b", state="drain"), calm, calm):
+        scene.roost.reload(config)
+        crowd.goes_on(4)  # about a second
+    told = exact(scene, crowd)
+    assert told.moves >= crowd.size / 2
 
 
 def test_kill(stage):
     """What was under way at the dead one is lost and counted, and nothing else."""
     scene = Scene(stage)
     crowd = scene.crowd()
+    for app in scene.apps.values():
+        app.peer.ask("hush")  # what is said unasked cannot be told from an answer
+    crowd.goes_on()
     scene.apps["a"].kill()
     wait_until(lambda: scene.counts("sockets")["a"] == 0, "all are elsewhere", 20)
     crowd.goes_on()

@@ -6,16 +6,16 @@
  *
  * Each client asks numbered questions all the time ("q CLIENT NUMBER FILLER", every
  * INTERVAL_MS on average, whether or not the last one is answered) and is answered "a
- * CLIENT NUMBER BACKEND FILLER"; every fifth question comes in four fragments, with pings
- * between them and pauses in which the event loop does other things. Backends also push,
- * unasked: "p TOKEN NUMBER", numbered for each connection of theirs, TOKEN being its
- * name. So whoever is moved between two of them sees a new token begin with 0. `return`:
- * a client that is closed comes back after a short while, as real ones do; with `stay` a
- * close is the end.
+ * CLIENT NUMBER BACKEND FILLER"; every fifth question comes in four fragments, with
+ * pings between them and pauses in which the event loop does other things. Backends
+ * also push, unasked: "p TOKEN NUMBER", numbered for each connection of theirs, TOKEN
+ * being its name. So whoever is moved between two of them sees a new token begin with
+ * 0. `return`: a client that is closed comes back after a short while, as real ones do;
+ * with `stay` a close is the end.
  *
  * The first line on stdout says how many are open. Then each line on stdin is answered
- * by a line of JSON: what has been seen so far. "quiet" stops the questions before that.
- * The end of stdin ends the program.
+ * by a line of JSON: what has been seen so far. "quiet" stops the questions before
+ * that. The end of stdin ends the program.
  *
  * Why C: a pause of a millisecond has to be seen while a thousand sockets are busy and
  * everything shares two cores with a roost that a sanitizer slows down.
@@ -41,12 +41,12 @@
 #include <unistd.h>
 
 enum {
-	RING = 4096,	/* questions under way of one client, at most */
-	FRAGMENTS = 4,	/* of every fifth question */
+	RING = 4096,   /* questions under way of one client, at most */
+	FRAGMENTS = 4, /* of every fifth question */
 	FIFTH = 5,
-	OPENING = 64,	/* handshakes at once */
+	OPENING = 64, /* handshakes at once */
 	TICK_MS = 4,
-	RETURN_MS = 300, /* clients that come back wait up to so long */
+	RETURN_MS = 300,  /* clients that come back wait up to so long */
 	BUFFER = 1 << 17, /* a client's, at most: no message is that long */
 	NAME = 32
 };
@@ -58,7 +58,7 @@ static const char client_key[] = "dGhlIHNhbXBsZSBub25jZQ==";
 static const char client_accept[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 enum state {
-	AWAY,	  /* until `due_ms`: to connect */
+	AWAY,     /* until `due_ms`: to connect */
 	GREETING, /* for the 101 */
 	TALKING,
 	GONE /* for good */
@@ -76,7 +76,7 @@ struct client {
 	unsigned number;
 	uint64_t due_ms;
 	unsigned fragment; /* the next one of the question being said; 0: none */
-	bool blocked;	   /* output waits for the socket */
+	bool blocked;      /* output waits for the socket */
 	struct bytes in, out, message;
 	uint32_t asked, expected, answered;
 	uint32_t pinged, ponged, next_pong;
@@ -84,7 +84,7 @@ struct client {
 	uint32_t connects;
 	char backend[NAME]; /* who answered last */
 	char token[2 * NAME];
-	uint64_t last_us; /* what the last answer took */
+	uint64_t last_us;   /* what the last answer took */
 	uint64_t *asked_us; /* ring, 0: answered */
 };
 
@@ -107,7 +107,8 @@ static uint64_t now_us, began_us;
 static char *filler;
 
 /* what was seen */
-static uint64_t refused, doubled, reordered, damaged, push_errors, pushes, moves, cut_off;
+static uint64_t refused, doubled, reordered, damaged, push_errors, pushes, moves,
+    cut_off;
 static char first_error[256];
 static struct close_seen *closes;
 static struct token_seen *tokens;
@@ -281,7 +282,8 @@ say_question(struct client *c)
 	} else {
 		if (c->fragment % 2)
 			put_ping(c);
-		put_frame(c, (c->fragment == FRAGMENTS - 1 ? 0x80 : 0) |
+		put_frame(c,
+		    (c->fragment == FRAGMENTS - 1 ? 0x80 : 0) |
 			(c->fragment ? OP_CONTINUATION : OP_TEXT),
 		    text + from, to - from);
 		c->fragment = (c->fragment + 1) % FRAGMENTS;
@@ -336,7 +338,8 @@ take_greeting(struct client *c)
 		return;
 	if (strncmp((char *)c->in.data, "HTTP/1.1 101", 12) ||
 	    !strstr((char *)c->in.data, client_accept)) {
-		wrong(c, &refused, "answer to the handshake: %.40s", (char *)c->in.data);
+		wrong(c, &refused, "answer to the handshake: %.40s",
+		    (char *)c->in.data);
 		client_ended(c, 0);
 		return;
 	}
@@ -364,8 +367,9 @@ static void
 client_ended(struct client *c, unsigned code)
 {
 	closes = grown(closes, n_closes, sizeof *closes);
-	closes[n_closes++] = (struct close_seen){
-	    .ms = (now_us - began_us) / 1000, .client = c->number, .code = code};
+	closes[n_closes++] = (struct close_seen){.ms = (now_us - began_us) / 1000,
+	    .client = c->number,
+	    .code = code};
 	if (c->state == GREETING)
 		n_greeting--;
 	else
@@ -393,7 +397,8 @@ note_latency(struct client *c, uint64_t us, const char *backend)
 	answers_by_us[slot < last ? slot : last]++;
 	if (strcmp(c->backend, backend)) {
 		if (c->backend[0]) {
-			/* the longer one of the last with the old, the first with the new */
+			/* the longer one of the last with the old, the first with the
+			 * new */
 			pauses_us = grown(pauses_us, n_pauses, sizeof *pauses_us);
 			pauses_us[n_pauses++] =
 			    (uint32_t)(us > c->last_us ? us : c->last_us);
@@ -497,7 +502,8 @@ take_frame(struct client *c, unsigned first, uint8_t *payload, size_t n)
 	}
 	if ((first & 0x70) || (first & 0xf) > OP_TEXT ||
 	    !(first & 0xf) != !!c->message.len)
-		wrong(c, &damaged, "frame %02x behind %zu bytes", first, c->message.len);
+		wrong(c, &damaged, "frame %02x behind %zu bytes", first,
+		    c->message.len);
 	append(&c->message, payload, n);
 	if (first & 0x80)
 		take_message(c);
@@ -628,8 +634,9 @@ tell_lists(void)
 	for (unsigned i = 0, n = 0; i < n_clients && n < 20; i++) {
 		for (uint32_t k = 0; k < clients[i].asked && k < RING && n < 20; k++)
 			if (clients[i].asked_us[k])
-				printf("%s[\"load-%u\", %u, %llu, %u]", n++ ? ", " : "", i, k,
-				    (unsigned long long)clients[i].asked_us[k], clients[i].asked);
+				printf("%s[\"load-%u\", %u, %llu, %u]", n++ ? ", " : "",
+				    i, k, (unsigned long long)clients[i].asked_us[k],
+				    clients[i].asked);
 	}
 	printf("], \"on\": {");
 	for (unsigned i = 0; i < n_clients; i++)
@@ -656,15 +663,16 @@ tell(bool lists)
 	       "\"under_way\": %llu, \"cut_off\": %llu, \"doubled\": %llu, "
 	       "\"reordered\": %llu, \"damaged\": %llu, \"pushes\": %llu, "
 	       "\"push_errors\": %llu, \"pings\": %llu, \"pongs\": %llu, "
-	       "\"moves\": %llu, \"refused\": %llu, \"answer_p50_ms\": %.2f, \"answer_p99_ms\": %.2f, "
+	       "\"moves\": %llu, \"refused\": %llu, \"answer_p50_ms\": %.2f, "
+	       "\"answer_p99_ms\": %.2f, "
 	       "\"closed\": %zu, \"first_error\": \"%s\"",
-	    n_clients, n_open, (unsigned long long)asked,
-	    (unsigned long long)answered, (unsigned long long)under_way,
-	    (unsigned long long)cut_off, (unsigned long long)doubled,
-	    (unsigned long long)reordered, (unsigned long long)damaged,
-	    (unsigned long long)pushes, (unsigned long long)push_errors,
-	    (unsigned long long)pinged, (unsigned long long)ponged,
-	    (unsigned long long)moves, (unsigned long long)refused, latency_ms(0.5), latency_ms(0.99), n_closes,
+	    n_clients, n_open, (unsigned long long)asked, (unsigned long long)answered,
+	    (unsigned long long)under_way, (unsigned long long)cut_off,
+	    (unsigned long long)doubled, (unsigned long long)reordered,
+	    (unsigned long long)damaged, (unsigned long long)pushes,
+	    (unsigned long long)push_errors, (unsigned long long)pinged,
+	    (unsigned long long)ponged, (unsigned long long)moves,
+	    (unsigned long long)refused, latency_ms(0.5), latency_ms(0.99), n_closes,
 	    first_error);
 	if (lists) {
 		printf(", ");

@@ -164,11 +164,13 @@ class Crowd:
         def at_rest():
             now = self.tell()
             seen.append((now.answered, now.pushes, now.pongs))
-            return (lossy or now.missing == 0) and len(seen) > STILL and (
-                seen[-1] == seen[-STILL])
+            if len(seen) <= STILL or seen[-1] != seen[-STILL]:
+                return False
+            return lossy or (now.missing == 0 and now.pings == now.pongs and
+                             self.tell("all").pushes_missing(apps) == 0)
 
         try:
-            wait_until(at_rest, "nothing is under way", 5)
+            wait_until(at_rest, "nothing is under way", 8)
         except AssertionError:
             pass  # for the test to judge
         return self.tell("all")
