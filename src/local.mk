@@ -12,6 +12,9 @@ libroost_a_SOURCES += \
 	src/base/clock.c src/base/clock.h \
 	src/base/hash.c src/base/hash.h \
 	src/base/log.c src/base/log.h \
+	src/base/log_kinds.def \
+	src/base/log_line.c src/base/log_line.h \
+	src/base/log_target.c src/base/log_target.h \
 	src/base/object.h \
 	src/base/random.c src/base/random.h \
 	src/base/reasons.c src/base/reasons.def src/base/reasons.h \
@@ -178,7 +181,9 @@ libroost_a_SOURCES += \
 	src/daemon/control.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
 	src/daemon/host.c \
+	src/daemon/name_check.c src/daemon/name_check.h \
 	src/daemon/names.c \
+	src/daemon/preflight.c src/daemon/preflight.h \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/reload.c \
 	src/daemon/signals.c \

@@ -9,6 +9,7 @@
 #include "config/load.h"
 #include "config/schema.h"
 #include "daemon/daemon.h"
+#include "daemon/preflight.h"
 #include "daemon/process.h"
 #include <errno.h>
 #include <getopt.h>
@@ -16,7 +17,7 @@
 
 #define DEFAULT_CONFIG SYSCONFDIR "/roost/roost.yaml"
 
-enum { OPT_LOG_FORMAT = 256, OPT_PORTS_FILE, OPT_LIST_KEYS };
+enum { OPT_LOG_FORMAT = 256, OPT_CORE_DUMPS, OPT_PORTS_FILE, OPT_LIST_KEYS };
 
 /* The single truth for parsing and for --help. No help: for tests of the manual only.
  */
@@ -27,7 +28,7 @@ static const struct {
 	const char *help;
 } rows[] = {
     {'c', "config", "FILE", "default " DEFAULT_CONFIG},
-    {'t', "test", NULL, "check the configuration and exit (0 good, 1 bad)"},
+    {'t', "test", NULL, "check what a start would need and exit (0 good, 1 bad)"},
     {'T', "dump", NULL, "print the effective configuration as YAML and exit"},
     {'L', "listen", "ADDR", "listen here, instead of the file's listeners; repeatable"},
     {'U', "upstream", "ADDR[=WEIGHT]", "a backend of upstream \"default\"; repeatable"},
@@ -38,6 +39,7 @@ static const struct {
     {'u', "user", "USER[:GROUP]", "become this user once the sockets are open"},
     {'l', "log-level", "LEVEL", "debug, info, notice, warn or error"},
     {OPT_LOG_FORMAT, "log-format", "FORMAT", "text or json"},
+    {OPT_CORE_DUMPS, "core-dumps", NULL, "leave a core dump behind after a crash"},
     {OPT_PORTS_FILE, "ports-file", "FILE", "write the addresses listened on there"},
     {'V', "version", NULL, "print the version and exit"},
     {'h', "help", NULL, "print this and exit"},
@@ -114,6 +116,7 @@ take_option(struct command_line *cl, int code)
 	case 'u': d->user = optarg; break;
 	case 'l': d->flags.log_level = optarg; break;
 	case OPT_LOG_FORMAT: d->flags.log_format = optarg; break;
+	case OPT_CORE_DUMPS: d->core_dumps = true; break;
 	case OPT_PORTS_FILE: d->ports_file = optarg; break;
 	case 'V': cl->action = ACTION_VERSION; break;
 	case 'h': cl->action = ACTION_HELP; break;
@@ -175,13 +178,20 @@ can_start(const struct daemon_options *o, const struct config *config)
 		fprintf(stderr, "roost: %s\n", strbuf_cstr(&error));
 		ok = false;
 	}
+	if (ok && o->user && !process_forbid_new_privileges()) {
+		fprintf(stderr, "roost: --user: %s\n", strerror(errno));
+		ok = false;
+	}
 	strbuf_reset(&error);
 	if (!admin_check(&config->admin, &error)) {
 		fprintf(stderr, "roost: %s\n", strbuf_cstr(&error));
 		ok = false;
 	}
-	if (!log_open(config->log.level, config->log.format, config->log.file)) {
-		fprintf(stderr, "roost: %s: %s\n", config->log.file, strerror(errno));
+	if (!log_open(&config->log)) {
+		const char *socket = log_socket(&config->log);
+
+		fprintf(stderr, "roost: %s: %s\n", socket ? socket : config->log.file,
+		    strerror(errno));
 		ok = false;
 	}
 	strbuf_fini(&error);
@@ -198,15 +208,16 @@ act(const struct command_line *cl, struct config *config)
 		config_free(config);
 		return code;
 	}
+	if (cl->action == ACTION_TEST) {
+		code = preflight(&cl->daemon, config) ? EXIT_STOPPED : EXIT_CONFIG;
+		if (code == EXIT_STOPPED)
+			printf("%s: good\n", config->file ? config->file : "flags");
+		config_free(config);
+		return code;
+	}
 	if (!can_start(&cl->daemon, config)) {
 		config_free(config);
-		return cl->action == ACTION_TEST ? EXIT_CONFIG : EXIT_START;
-	}
-	if (cl->action == ACTION_TEST) {
-		log_close();
-		printf("%s: good\n", config->file ? config->file : "flags");
-		config_free(config);
-		return EXIT_STOPPED;
+		return EXIT_START;
 	}
 	code = daemon_run(&cl->daemon, config);
 	log_close();

@@ -35,6 +35,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_head.c \
 	tests/unit/check_health.c \
 	tests/unit/check_heartbeat.c \
+	tests/unit/check_log.c \
 	tests/unit/check_names.c \
 	tests/unit/check_pins.c \
 	tests/unit/check_planner.c \

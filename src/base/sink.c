@@ -15,6 +15,7 @@
  */
 #include "base/sink.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include <errno.h>
@@ -30,6 +31,7 @@
 #include <unistd.h>
 
 enum {
+	REPORT_MS = 1000,     /* at most one line so often */
 	HAND_OVER = 32 << 10, /* bytes for which the thread is woken */
 	KEEP = 256 << 10,     /* a buffer that grew beyond that is given back */
 	LINGER_MS = 150,
@@ -68,7 +70,7 @@ struct sink {
 	struct strbuf torn; /* rest of a line whose beginning is in the file */
 	bool failing;       /* the log knows that lines are being dropped */
 	uint64_t told;      /* dropped lines that the log knows of */
-	struct log_gate gate;
+	uint64_t report_ms; /* not to speak again before that */
 };
 
 /* ---- the file; the thread alone ---- */
@@ -222,20 +224,30 @@ report_dropped(struct sink *s)
 	s->told = dropped;
 }
 
+/* Not more than one line a second. */
+static bool
+may_report(struct sink *s)
+{
+	uint64_t now = clock_now_ms();
+
+	if (now < s->report_ms)
+		return false;
+	s->report_ms = now + REPORT_MS;
+	return true;
+}
+
 /* Says when lines begin to be dropped, and when that is over how many were. */
 static void
 report(struct sink *s, int error)
 {
-	uint64_t held;
-
-	if (error && !s->failing && log_gate_pass(&s->gate, &held)) {
+	if (error && !s->failing && may_report(s)) {
 		errno = error;
 		log_warn(TOPIC_DAEMON, "%s cannot be written, lines are dropped (%m)",
 		    s->name);
 		s->failing = true;
 	} else if (!error) {
 		s->failing = false;
-		if (sink_dropped(s) != s->told && log_gate_pass(&s->gate, &held))
+		if (sink_dropped(s) != s->told && may_report(s))
 			report_dropped(s);
 	}
 }

@@ -138,6 +138,14 @@ utf8_length(const unsigned char *p, size_t n)
 	return length;
 }
 
+size_t
+utf8_char_length(struct str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+
+	return s.n == 0 ? 0 : *p < 0x80 ? 1 : utf8_length(p, s.n);
+}
+
 static void
 json_escape(struct strbuf *sb, unsigned char c)
 {

@@ -73,6 +73,10 @@ void strbuf_puts(struct strbuf *sb, const char *text);
 void strbuf_u64(struct strbuf *sb, uint64_t value);
 void strbuf_printf(struct strbuf *sb, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Bytes of the UTF-8 character at the beginning of s (1 for ASCII); 0: there is none.
+ */
+size_t utf8_char_length(struct str s);
+
 /* Appends text as the inside of a JSON string: quotes, backslashes and control
  * bytes escaped, bytes that are not UTF-8 replaced by U+FFFD. */
 void strbuf_json(struct strbuf *sb, struct str s);

@@ -23,12 +23,6 @@ struct config_place {
 	unsigned line, column; /* both from 1 */
 };
 
-struct config_log {
-	enum log_level level;   /* level: info */
-	enum log_format format; /* format: text */
-	char *file;             /* file: stderr */
-};
-
 struct config_pins {
 	uint64_t max;      /* max: 1000000 pins; the oldest HTTP locks go first */
 	char *secret_file; /* secret_file: none (random secret) */
@@ -320,7 +314,7 @@ struct config_upstream {
 struct config {
 	char *file;       /* where it came from; NULL: flags alone */
 	unsigned workers; /* workers: auto, which is 0 here: one per usable CPU */
-	struct config_log log;
+	struct log_settings log;
 	struct config_access_log access_log;
 	struct config_admin admin;
 	struct config_pins pins;

@@ -4,6 +4,7 @@
  */
 #include "config/form.h"
 #include "base/addr.h"
+#include <sys/un.h>
 
 enum {
 	HOST_MAX = 253,
@@ -11,7 +12,8 @@ enum {
 	NAME_MAX_BYTES = 128,
 	TEXT_MAX = 1024,
 	LINES_MAX = 4096,
-	ANSWER_MAX = 1000
+	ANSWER_MAX = 1000,
+	TAG_MAX = 32
 };
 
 static bool
@@ -143,6 +145,19 @@ bool
 form_is_name(struct str s)
 {
 	return s.n <= NAME_MAX_BYTES && consists_of(s, "-_.");
+}
+
+bool
+form_is_socket_path(struct str s)
+{
+	return s.n < sizeof(((struct sockaddr_un *)0)->sun_path) && form_is_text(s) &&
+	       s.p[0] == '/';
+}
+
+bool
+form_is_tag(struct str s)
+{
+	return s.n <= TAG_MAX && consists_of(s, "-_");
 }
 
 static bool

@@ -48,6 +48,12 @@ bool form_is_backend_name(struct str s);
 /* A hostname, a numeric IPv4 address, or "*." and a hostname; no port. */
 bool form_is_host(struct str s);
 
+/* An absolute path that fits into the address of a unix socket. */
+bool form_is_socket_path(struct str s);
+
+/* At most 32 letters, digits, '-' and '_'. */
+bool form_is_tag(struct str s);
+
 /* Begins with '/' and has nothing a request path cannot have. */
 bool form_is_path(struct str s);
 

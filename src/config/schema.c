@@ -36,7 +36,10 @@ enum { MAX_LIST = 256, MAX_MAP = 64, MILLION = 1000000 };
 const struct schema_section schema_sections[SECTION_COUNT] = {
 	[SECTION_TOP] = {SECTION_TOP, "", .size = sizeof(struct config),
 	    .place = NO_FIELD},
-	[SECTION_LOG] = {SECTION_TOP, "log", INSIDE(config, log, config_log)},
+	[SECTION_LOG] = {SECTION_TOP, "log", INSIDE(config, log, log_settings)},
+	[SECTION_LOG_TOPICS] = {SECTION_LOG, "topics",
+	    .offset = offsetof(struct log_settings, topics),
+	    .size = sizeof(((struct log_settings *)0)->topics), .place = NO_FIELD},
 	[SECTION_ACCESS_LOG] = {SECTION_TOP, "access_log",
 	    INSIDE(config, access_log, config_access_log)},
 	[SECTION_ADMIN] = {SECTION_TOP, "admin", INSIDE(config, admin, config_admin)},
@@ -92,6 +95,16 @@ const struct schema_section schema_sections[SECTION_COUNT] = {
 static const struct value_name log_levels[] = {{"debug", LEVEL_DEBUG},
     {"info", LEVEL_INFO}, {"notice", LEVEL_NOTICE}, {"warn", LEVEL_WARN},
     {"error", LEVEL_ERROR}, {NULL, 0}};
+
+static const struct value_name topic_levels[] = {{"same", TOPIC_SAME},
+    {"debug", TOPIC_OWN + LEVEL_DEBUG}, {"info", TOPIC_OWN + LEVEL_INFO},
+    {"notice", TOPIC_OWN + LEVEL_NOTICE}, {"warn", TOPIC_OWN + LEVEL_WARN},
+    {"error", TOPIC_OWN + LEVEL_ERROR}, {NULL, 0}};
+
+/* as in <syslog.h>, where they stand three bits to the left */
+static const struct value_name syslog_facilities[] = {{"user", 1}, {"daemon", 3},
+    {"auth", 4}, {"local0", 16}, {"local1", 17}, {"local2", 18}, {"local3", 19},
+    {"local4", 20}, {"local5", 21}, {"local6", 22}, {"local7", 23}, {NULL, 0}};
 
 static const struct value_name log_formats[] = {
     {"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}};
@@ -228,22 +241,60 @@ asks_at_all(const void *health)
 	.offset = offsetof(struct config_header_edits, member), \
 	.count = offsetof(struct config_header_edits, n_##member)
 
+/* the level of a topic */
+#define TOPIC(name) .offset = TOPIC_##name * sizeof(unsigned), .width = sizeof(unsigned)
+
 /* clang-format off */
 const struct schema_row schema_rows[] = {
 	{SECTION_TOP, "workers", VALUE_UNSIGNED, FIELD(config, workers),
 	    .standard = "auto", .min = 0, .max = 256, .zero = "auto", .unit = "threads",
 	    .help = "threads that carry traffic; auto: one per usable CPU"},
 
-	{SECTION_LOG, "level", VALUE_ENUM, FIELD(config_log, level),
+	{SECTION_LOG, "level", VALUE_ENUM, FIELD(log_settings, level),
 	    .standard = "info", .names = log_levels, .reloadable = true,
 	    .help = "the least important messages that are written"},
-	{SECTION_LOG, "format", VALUE_ENUM, FIELD(config_log, format),
+	{SECTION_LOG, "format", VALUE_ENUM, FIELD(log_settings, format),
 	    .standard = "text", .names = log_formats,
 	    .help = "lines for people or lines for machines"},
-	{SECTION_LOG, "file", VALUE_STRING, FIELD(config_log, file),
+	{SECTION_LOG, "file", VALUE_STRING, FIELD(log_settings, file),
 	    .standard = "stderr", .good = form_is_text,
-	    .expected = "stderr or a file name",
+	    .expected = "stderr, syslog, journald or a file name",
 	    .help = "where messages go"},
+	{SECTION_LOG, "socket", VALUE_STRING, FIELD(log_settings, socket),
+	    .good = form_is_socket_path,
+	    .expected = "an absolute path of at most 107 bytes",
+	    .help = "the socket of syslog or journald; without: the usual one"},
+	{SECTION_LOG, "tag", VALUE_STRING, FIELD(log_settings, tag),
+	    .standard = "roost", .good = form_is_tag,
+	    .expected = "at most 32 letters, digits, - and _",
+	    .help = "the program's name in syslog and the journal"},
+	{SECTION_LOG, "facility", VALUE_ENUM, FIELD(log_settings, facility),
+	    .standard = "daemon", .names = syslog_facilities,
+	    .help = "the facility in syslog"},
+	{SECTION_LOG_TOPICS, "daemon", VALUE_ENUM, TOPIC(DAEMON),
+	    .standard = "same", .names = topic_levels, .reloadable = true,
+	    .help = "start, stop, signals"},
+	{SECTION_LOG_TOPICS, "config", VALUE_ENUM, TOPIC(CONFIG),
+	    .standard = "same", .names = topic_levels, .reloadable = true,
+	    .help = "loading and reloading"},
+	{SECTION_LOG_TOPICS, "listener", VALUE_ENUM, TOPIC(LISTENER),
+	    .standard = "same", .names = topic_levels, .reloadable = true,
+	    .help = "accepting connections"},
+	{SECTION_LOG_TOPICS, "http", VALUE_ENUM, TOPIC(HTTP),
+	    .standard = "same", .names = topic_levels, .reloadable = true,
+	    .help = "requests"},
+	{SECTION_LOG_TOPICS, "session", VALUE_ENUM, TOPIC(SESSION),
+	    .standard = "same", .names = topic_levels, .reloadable = true,
+	    .help = "WebSocket sessions"},
+	{SECTION_LOG_TOPICS, "backend", VALUE_ENUM, TOPIC(BACKEND),
+	    .standard = "same", .names = topic_levels, .reloadable = true,
+	    .help = "state and failures of backends"},
+	{SECTION_LOG_TOPICS, "rehome", VALUE_ENUM, TOPIC(REHOME),
+	    .standard = "same", .names = topic_levels, .reloadable = true,
+	    .help = "moves of sessions"},
+	{SECTION_LOG_TOPICS, "library", VALUE_ENUM, TOPIC(LIBRARY),
+	    .standard = "same", .names = topic_levels, .reloadable = true,
+	    .help = "what libraries say"},
 
 	{SECTION_ACCESS_LOG, "format", VALUE_ENUM, FIELD(config_access_log, format),
 	    .standard = "text", .names = log_formats,

@@ -30,6 +30,7 @@ enum {
 	PLAN_MS = 100,
 	SWEEP_MS = 1000,
 	SECRET_FILE_MAX = 4096,
+	FEW_DESCRIPTORS = 4096,
 	QUOTA_CLIENTS = 1000000, /* that may be counted at once */
 };
 
@@ -75,6 +76,7 @@ on_sweep(struct timer *t)
 	check_counts(c);
 	pins_sweep(c->pins, clock_now_ms());
 	quota_sweep(c->quota, clock_now_ms());
+	log_tick();
 	loop_timer(c->loop, t, SWEEP_MS);
 }
 
@@ -162,8 +164,10 @@ read_secret(struct control *c, const char *path)
 static void
 on_library_message(int severity, const char *text)
 {
-	log_at(severity >= EVENT_LOG_ERR ? LEVEL_ERROR : LEVEL_DEBUG, TOPIC_LIBRARY,
-	    "libevent: %s", text);
+	if (severity >= EVENT_LOG_ERR)
+		log_kind(KIND_LIBRARY, NULL, "libevent: %s", text);
+	else
+		log_debug(TOPIC_LIBRARY, "libevent: %s", text);
 }
 
 static bool
@@ -222,15 +226,17 @@ claim_resources(struct control *c, size_t n_workers)
 	struct strbuf error = STRBUF_INIT;
 	bool ok;
 
-	c->sockets = sockets_bind(c->snapshot->config, n_workers);
-	if (!c->sockets)
-		return false;
-	if (!open_access_log(c) || !control_open_admin(c))
-		return false;
+	/* the pid file first: that roost is running already is a better answer than
+	 * that its ports are taken */
 	ok = (!o->pid_file || process_pid_file(o->pid_file, &error)) &&
+	     (c->sockets = sockets_bind(c->snapshot->config, n_workers)) &&
+	     open_access_log(c) && control_open_admin(c) &&
 	     (!o->user || process_drop_privileges(o->user, &error));
-	if (!ok)
+	if (error.len)
 		log_error(TOPIC_DAEMON, "%s", strbuf_cstr(&error));
+	strbuf_reset(&error);
+	if (ok && o->core_dumps && !process_allow_core_dumps(&error))
+		log_warn(TOPIC_DAEMON, "%s", strbuf_cstr(&error));
 	strbuf_fini(&error);
 	return ok;
 }
@@ -245,6 +251,22 @@ announce(const struct control *c, struct strbuf *admin)
 	admin_address(c->admin, admin);
 	log_notice(TOPIC_LISTENER, "admin API on %s", strbuf_cstr(admin));
 	strbuf_lit(admin, "\n");
+}
+
+static void
+log_ready(size_t n_workers, unsigned long descriptors)
+{
+	unsigned long sessions = process_room_for_sessions(descriptors);
+
+	log_notice(TOPIC_DAEMON,
+	    "roost " PACKAGE_VERSION
+	    " ready (%zu workers, %lu descriptors, which is about %lu sessions)",
+	    n_workers, descriptors, sessions);
+	if (descriptors < FEW_DESCRIPTORS)
+		log_warn(TOPIC_DAEMON,
+		    "few descriptors: raise the hard limit (ulimit -Hn, LimitNOFILE) "
+		    "for more than %lu sessions",
+		    sessions);
 }
 
 static bool
@@ -265,9 +287,7 @@ start(struct control *c)
 	resolver_watch(c->resolver, c->snapshot);
 	prober_watch(c->prober, c->snapshot);
 	announce(c, &admin);
-	log_notice(TOPIC_DAEMON,
-	    "roost " PACKAGE_VERSION " ready (%zu workers, %lu descriptors)", n_workers,
-	    descriptors);
+	log_ready(n_workers, descriptors);
 	ok = !c->options->ports_file ||
 	     sockets_write(c->sockets, c->options->ports_file, strbuf_cstr(&admin));
 	strbuf_fini(&admin);
@@ -281,6 +301,7 @@ log_totals(const struct control *c)
 {
 	struct strbuf line = STRBUF_INIT;
 
+	log_tell_held_back();
 	for (int which = 0; which < COUNTER_COUNT; which++) {
 		uint64_t sum = control_count(c, which);
 
@@ -291,6 +312,9 @@ log_totals(const struct control *c)
 	if (log_dropped())
 		strbuf_printf(&line, "%slog_lines_dropped %llu", line.len ? ", " : "",
 		    (unsigned long long)log_dropped());
+	if (log_held_back())
+		strbuf_printf(&line, "%slog_lines_held_back %llu", line.len ? ", " : "",
+		    (unsigned long long)log_held_back());
 	if (c->access_log && sink_dropped(c->access_log))
 		strbuf_printf(&line, "%saccess_log_lines_dropped %llu",
 		    line.len ? ", " : "",

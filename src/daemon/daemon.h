@@ -21,6 +21,7 @@ struct daemon_options {
 	const char *user;       /* USER[:GROUP], or NULL */
 	const char *ports_file; /* gets the actual listening addresses; or NULL */
 	bool detach;
+	bool core_dumps;
 };
 
 /* Runs until it is told to stop; takes over config. Returns the exit code. */

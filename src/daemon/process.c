@@ -4,7 +4,9 @@
  */
 #include "daemon/process.h"
 
+#include "base/log.h"
 #include "base/strbuf.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -12,9 +14,13 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { OTHER_DESCRIPTORS = 64 }; /* for names, checks, the admin API */
 
 static int ready_fd = -1; /* the waiting parent's pipe */
 static char *pid_path;
@@ -71,6 +77,23 @@ process_user_check(const char *user, struct strbuf *error)
 	return find_identity(user, &id, error);
 }
 
+/* The groups first, while we may; then nothing leads back: all three ids change, and
+ * with the last of root the kernel takes the capabilities as well. */
+static bool
+become(const struct identity *id)
+{
+	if (geteuid() == 0 && initgroups(id->name, id->gid))
+		return false;
+	return setresgid(id->gid, id->gid, id->gid) == 0 &&
+	       setresuid(id->uid, id->uid, id->uid) == 0;
+}
+
+bool
+process_forbid_new_privileges(void)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+}
+
 bool
 process_drop_privileges(const char *user, struct strbuf *error)
 {
@@ -78,8 +101,30 @@ process_drop_privileges(const char *user, struct strbuf *error)
 
 	if (!find_identity(user, &id, error))
 		return false;
-	if (initgroups(id.name, id.gid) || setgid(id.gid) || setuid(id.uid)) {
+	if (!become(&id)) {
 		strbuf_printf(error, "cannot become %s: %s", user, strerror(errno));
+		return false;
+	}
+	if (id.uid && (setuid(0) == 0 || seteuid(0) == 0)) {
+		strbuf_printf(error, "cannot become %s for good", user);
+		return false;
+	}
+	return true;
+}
+
+bool
+process_allow_core_dumps(struct strbuf *error)
+{
+	struct rlimit limit;
+
+	/* a change of the user took that away */
+	if (getrlimit(RLIMIT_CORE, &limit) || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)) {
+		strbuf_printf(error, "no core dumps: %s", strerror(errno));
+		return false;
+	}
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_CORE, &limit) || limit.rlim_cur == 0) {
+		strbuf_printf(error, "no core dumps: their size is limited to 0");
 		return false;
 	}
 	return true;
@@ -152,23 +197,63 @@ process_ready(void)
 
 /* ---- pid file ---- */
 
+/* Who holds the lock says who it is. */
+static void
+complain_held(const char *path, int fd, struct strbuf *error)
+{
+	char text[32] = "";
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+
+	if (pid > 0)
+		strbuf_printf(error, "%s: roost is running already (process %ld)", path,
+		    pid);
+	else
+		strbuf_printf(error, "%s: held by another process", path);
+}
+
+/* Is this still the file of that name? The one who held it may just have removed it. */
+static bool
+is_file_of(int fd, const char *path)
+{
+	struct stat ours, theirs;
+
+	return fstat(fd, &ours) == 0 && stat(path, &theirs) == 0 &&
+	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+/* The locked file, or -1. */
+static int
+pid_file_lock(const char *path, struct strbuf *error)
+{
+	for (;;) {
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+		if (fd < 0) {
+			strbuf_printf(error, "%s: %s", path, strerror(errno));
+			return -1;
+		}
+		if (flock(fd, LOCK_EX | LOCK_NB)) {
+			complain_held(path, fd, error);
+			close(fd);
+			return -1;
+		}
+		if (is_file_of(fd, path))
+			return fd;
+		close(fd);
+	}
+}
+
 bool
 process_pid_file(const char *path, struct strbuf *error)
 {
 	char text[32];
 	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int fd = pid_file_lock(path, error);
 
-	if (fd < 0) {
-		strbuf_printf(error, "%s: %s", path, strerror(errno));
+	if (fd < 0)
 		return false;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		strbuf_printf(error, "%s: held by another process", path);
-		close(fd);
-		return false;
-	}
-	if (ftruncate(fd, 0) || write(fd, text, (size_t)n) != n) {
+	if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) != n) {
 		strbuf_printf(error, "%s: %s", path, strerror(errno));
 		close(fd);
 		return false;
@@ -181,8 +266,10 @@ process_pid_file(const char *path, struct strbuf *error)
 void
 process_pid_file_remove(void)
 {
-	if (pid_path)
-		unlink(pid_path);
+	/* where the folder is not ours any more, it says at least that nobody is there
+	 */
+	if (pid_path && unlink(pid_path) && ftruncate(pid_fd, 0))
+		log_debug(TOPIC_DAEMON, "%s stays (%m)", pid_path);
 	free(pid_path);
 	pid_path = NULL;
 	if (pid_fd >= 0)
@@ -203,6 +290,19 @@ process_raise_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	getrlimit(RLIMIT_NOFILE, &limit);
 	return (unsigned long)limit.rlim_cur;
+}
+
+unsigned long
+process_room_for_sessions(unsigned long descriptors)
+{
+	unsigned long used = OTHER_DESCRIPTORS;
+	DIR *open_now = opendir("/proc/self/fd");
+
+	while (open_now && readdir(open_now))
+		used++;
+	if (open_now)
+		closedir(open_now);
+	return descriptors > used ? (descriptors - used) / 2 : 0;
 }
 
 unsigned

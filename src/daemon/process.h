@@ -12,8 +12,17 @@ struct strbuf;
 /* "USER[:GROUP]" exists? Without a group the user's own is meant. */
 bool process_user_check(const char *user, struct strbuf *error);
 
-/* Becomes that user, for good. False: error says why. */
+/* No program that we might start can get more than we have. A thread hands that on to
+ * those that it starts, so: before the first. False: errno. */
+bool process_forbid_new_privileges(void);
+
+/* Becomes that user for good, with all threads: user, group, supplementary groups; no
+ * capability is kept. False: error says why. */
 bool process_drop_privileges(const char *user, struct strbuf *error);
+
+/* Lets the system write a core dump, as far as its limits allow; after the change of
+ * the user. False: error says why it never will. */
+bool process_allow_core_dumps(struct strbuf *error);
 
 /* Goes into the background. The parent waits until process_ready or an exit of the
  * child, and exits with 0 or with the child's status. False: fork failed. */
@@ -23,15 +32,18 @@ bool process_detach(void);
  * terminal, standard error included, so its log should be a file. */
 void process_ready(void);
 
-/* Writes the pid file and keeps it locked. False: cannot be written, or another process
- * holds it. */
+/* Writes the pid file and keeps it locked; one that a dead process left is taken over.
+ * False: cannot be written, or another process holds it: error says which. */
 bool process_pid_file(const char *path, struct strbuf *error);
 
-/* Removes the pid file that was written. */
+/* Removes the pid file that was written, or empties it where it may not be removed. */
 void process_pid_file_remove(void);
 
 /* Raises the limit of descriptors as far as allowed; returns it. */
 unsigned long process_raise_descriptors(void);
+
+/* How many sessions, of two descriptors each, fit beside what is open now. */
+unsigned long process_room_for_sessions(unsigned long descriptors);
 
 /* CPUs this process may use, at least 1. */
 unsigned process_cpus(void);

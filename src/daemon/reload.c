@@ -84,7 +84,7 @@ take_over(struct control *c, struct snapshot *s)
 {
 	struct snapshot *old = control_set_snapshot(c, s);
 
-	log_threshold = s->config->log.level;
+	log_set_levels(&s->config->log);
 	pins_set_max(c->pins, s->config->pins.max);
 	resolver_watch(c->resolver, s);
 	if (c->admin)

@@ -43,10 +43,10 @@ on_signal(evutil_socket_t number, short what, void *arg)
 			control_reload(c);
 		break;
 	case SIGUSR1:
-		log_reopen();
+		if (log_reopen())
+			log_notice(TOPIC_DAEMON, "log files reopened");
 		if (c->access_log)
 			sink_reopen(c->access_log);
-		log_notice(TOPIC_DAEMON, "log files reopened");
 		break;
 	default: control_stop(c);
 	}

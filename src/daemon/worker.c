@@ -72,7 +72,7 @@ message_new(void (*deliver)(struct message *, void *))
 	if (m)
 		m->message.deliver = deliver;
 	else
-		log_error(TOPIC_DAEMON, "out of memory (message to a worker)");
+		log_kind(KIND_NO_MEMORY, NULL, "out of memory (message to a worker)");
 	return m;
 }
 

@@ -59,7 +59,8 @@ door_close(struct door *d, enum reason why)
 		d->exchange = NULL;
 		exchange_abort(exchange, why);
 	}
-	log_debug(TOPIC_HTTP, "%s: connection closed (%s)", d->client_text,
+	log_about_at(LEVEL_DEBUG, TOPIC_HTTP,
+	    &(struct log_about){.client = d->client_text}, "connection closed (%s)",
 	    reason_text(why));
 	leave_front(d);
 }
@@ -112,8 +113,8 @@ refuse(struct door *d, enum reason why)
 	struct strbuf *out = &d->front->out;
 
 	count_add(&d->front->loop->counters, COUNT_REFUSED, 1);
-	log_info(TOPIC_HTTP, "%s: request refused (%s)", d->client_text,
-	    reason_text(why));
+	log_kind(KIND_REFUSED, &(struct log_about){.client = d->client_text},
+	    "request refused (%s)", reason_text(why));
 	door_record_refusal(d, why);
 	strbuf_reset(out);
 	reply_write(out, &reply);

@@ -128,11 +128,15 @@ exchange_abort(struct exchange *x, enum reason why)
 static void
 log_failure(const struct exchange *x, enum reason why)
 {
-	const struct backend *b = x->chosen ? x->choice.backend : NULL;
+	const struct log_about about = {
+	    .request = x->id,
+	    .client = x->client_text,
+	    .upstream = x->up ? x->up->conf->name : NULL,
+	    .backend = x->chosen ? x->choice.backend->name : NULL,
+	};
 
-	log_info(TOPIC_HTTP, "request %s of %s: failed%s (%s%s%s)", x->id,
-	    x->client_text, x->begun ? " in the middle of its response" : "",
-	    reason_text(why), b ? ", backend " : "", b ? b->name : "");
+	log_kind(KIND_FAILED, &about, "request failed%s (%s)",
+	    x->begun ? " in the middle of its response" : "", reason_text(why));
 }
 
 void

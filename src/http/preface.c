@@ -47,8 +47,8 @@ door_expects_preface(const struct door *d)
 static bool
 reject(struct door *d)
 {
-	log_info(TOPIC_HTTP, "%s: connection closed (%s)", d->client_text,
-	    reason_text(REASON_BAD_PROXY_HEADER));
+	log_kind(KIND_PREFACE, &(struct log_about){.client = d->client_text},
+	    "connection closed (%s)", reason_text(REASON_BAD_PROXY_HEADER));
 	count_add(&d->front->loop->counters, COUNT_REFUSED, 1);
 	door_close(d, REASON_BAD_PROXY_HEADER);
 	return false;

@@ -210,18 +210,14 @@ on_resume(struct timer *t)
 static void
 pause_accepting(struct listener *l)
 {
-	static struct log_gate gate;
-	uint64_t held;
 	int error = errno;
 
 	io_want(&l->io, 0);
 	loop_timer(l->io.loop, &l->resume, PAUSE_MS);
 	count_add(&l->io.loop->counters, COUNT_ACCEPT_PAUSES, 1);
 	errno = error;
-	if (log_gate_pass(&gate, &held))
-		log_warn(TOPIC_LISTENER,
-		    "accepting pauses for %d ms (%s; %llu more times)", PAUSE_MS,
-		    strerror(error), (unsigned long long)held);
+	log_kind(KIND_ACCEPT, NULL, "accepting pauses for %d ms (%s)", PAUSE_MS,
+	    strerror(error));
 }
 
 static bool

@@ -77,8 +77,11 @@ errand_run(struct errand *e, struct turn *t, bool *done_r)
 static void
 errand_log_end(const struct errand *e)
 {
-	log_notice(TOPIC_REHOME, "%u clients of backend %s/%s re-homed as asked",
-	    e->moved, e->from->upstream, e->from->name);
+	const struct log_about about = backend_about(e->from);
+
+	log_about_at(LEVEL_NOTICE, TOPIC_REHOME, &about,
+	    "%u clients of backend %s/%s re-homed as asked", e->moved,
+	    e->from->upstream, e->from->name);
 }
 
 void

@@ -327,7 +327,7 @@ backend_mark_failed(struct backend *b, uint64_t now_ms, uint64_t jitter)
 	if (!atomic_compare_exchange_strong(&b->failing_until_ms, &until, now_ms + ms))
 		return;
 	atomic_store(&b->failures, failures);
-	log_warn(TOPIC_BACKEND,
+	backend_log(LEVEL_WARN, b,
 	    "backend %s/%s is left alone for %.1f s (connection failed, %u in a row)",
 	    b->upstream, b->name, (double)ms / 1000, (unsigned)failures);
 }
@@ -343,7 +343,7 @@ backend_mark_ok(struct backend *b)
 	if (!failures)
 		return;
 	backend_warm_up(b, clock_now_ms());
-	log_notice(TOPIC_BACKEND,
+	backend_log(LEVEL_NOTICE, b,
 	    "backend %s/%s accepts connections again (after %u failures)", b->upstream,
 	    b->name, (unsigned)failures);
 }

@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/causes.h"
+#include "base/log.h"
 #include "config/config.h"
 #include "upstream/outlier.h"
 #include <pthread.h>
@@ -150,6 +151,21 @@ backend_use_is_leaving(enum backend_use use)
 	       use == BACKEND_REMOVED || use == BACKEND_FAILING ||
 	       use == BACKEND_UNHEALTHY;
 }
+
+/* What a line about it says beside the message. Borrows from b. */
+static inline struct log_about
+backend_about(const struct backend *b)
+{
+	return (struct log_about){.upstream = b->upstream, .backend = b->name};
+}
+
+#define backend_log(level, b, ...)                                               \
+	do {                                                                     \
+		if (log_enabled(TOPIC_BACKEND, level)) {                         \
+			const struct log_about about_ = backend_about(b);        \
+			log_write((level), TOPIC_BACKEND, &about_, __VA_ARGS__); \
+		}                                                                \
+	} while (0)
 
 /* Counts an exchange; false: max_connections is reached, nothing was counted. */
 bool backend_exchange_begin(struct backend *b);

@@ -93,7 +93,7 @@ eject(const struct upstream *up, struct backend *b, const char *why, uint64_t no
 	ms = outlier_eject_ms(conf->eject_ms, conf->max_eject_ms, n, jitter);
 	atomic_store(&o->ejections, n);
 	atomic_store(&o->ejected_until_ms, now_ms + ms);
-	log_warn(TOPIC_BACKEND, "backend %s/%s gets nothing new for %.1f s (%s)",
+	backend_log(LEVEL_WARN, b, "backend %s/%s gets nothing new for %.1f s (%s)",
 	    b->upstream, b->name, (double)ms / 1000, why);
 }
 
@@ -195,7 +195,8 @@ begin(struct panics *p, const struct upstream *up, unsigned ailing)
 		p->cap = cap;
 	}
 	p->upstreams[p->n++] = up->id;
-	log_error(TOPIC_BACKEND,
+	log_about_at(LEVEL_ERROR, TOPIC_BACKEND,
+	    &(struct log_about){.upstream = up->conf->name},
 	    "upstream %s: all of its backends are out; requests go to these %u anyway",
 	    up->conf->name, ailing);
 }
@@ -212,7 +213,8 @@ panics_look(struct panics *p, const struct snapshot *s, uint64_t now_ms)
 			begin(p, up, c.ailing);
 		} else if (panic && c.well) {
 			*panic = p->upstreams[--p->n];
-			log_notice(TOPIC_BACKEND,
+			log_about_at(LEVEL_NOTICE, TOPIC_BACKEND,
+			    &(struct log_about){.upstream = up->conf->name},
 			    "upstream %s: %u of its backends are well again",
 			    up->conf->name, c.well);
 		}

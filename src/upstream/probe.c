@@ -85,19 +85,19 @@ note(struct probe *probe, bool good)
 	struct backend *b = probe->backend;
 
 	if (!good)
-		log_debug(TOPIC_BACKEND, "backend %s/%s: bad check (%s)", b->upstream,
-		    b->name, probe->check.why);
+		backend_log(LEVEL_DEBUG, b, "backend %s/%s: bad check (%s)",
+		    b->upstream, b->name, probe->check.why);
 	if (!health_note(&probe->health, good, conf->rise, conf->fall))
 		return;
 	if (good)
 		backend_warm_up(b, clock_now_ms());
 	atomic_store(&b->unhealthy, !good);
 	if (good)
-		log_notice(TOPIC_BACKEND, "backend %s/%s is healthy again", b->upstream,
-		    b->name);
+		backend_log(LEVEL_NOTICE, b, "backend %s/%s is healthy again",
+		    b->upstream, b->name);
 	else
-		log_warn(TOPIC_BACKEND, "backend %s/%s is unhealthy (%s)", b->upstream,
-		    b->name, probe->check.why);
+		backend_log(LEVEL_WARN, b, "backend %s/%s is unhealthy (%s)",
+		    b->upstream, b->name, probe->check.why);
 }
 
 /* Back to idle, whatever was going on. */

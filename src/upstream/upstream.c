@@ -304,7 +304,7 @@ log_place(const struct backend *b, const struct addr *addr)
 {
 	char text[ADDR_TEXT];
 
-	log_info(TOPIC_BACKEND, "backend %s/%s is at %s", b->upstream, b->name,
+	backend_log(LEVEL_INFO, b, "backend %s/%s is at %s", b->upstream, b->name,
 	    addr_print(addr, true, text));
 }
 
@@ -384,7 +384,7 @@ log_moves(const struct snapshot *old, const struct snapshot *new)
 		}
 		for (size_t i = 0; was && i < was->n_backends; i++) {
 			if (!upstream_has(is, was->backends[i]))
-				log_notice(TOPIC_BACKEND,
+				backend_log(LEVEL_NOTICE, was->backends[i],
 				    "backend %s/%s has left: its name has that address "
 				    "no more",
 				    was->conf->name, was->backends[i]->name);

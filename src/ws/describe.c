@@ -109,3 +109,12 @@ session_describe(const struct session *s, struct session_view *v)
 	v->changes[v->n_changes++] = (struct state_view){s->state, s->state_ms};
 	v->availability = availability(v);
 }
+
+struct log_about
+session_about(const struct session *s)
+{
+	return (struct log_about){.session = s->id,
+	    .address = &s->peer,
+	    .upstream = s->home->upstream,
+	    .backend = s->home->name};
+}

@@ -50,7 +50,7 @@ write_side(struct strbuf *out, const char *name, const struct side_view *side)
 static void
 log_end(const struct session *s, enum reason why, enum cause cause)
 {
-	char peer[ADDR_TEXT], text[512];
+	char text[512];
 	struct strbuf rest = strbuf_over(text, sizeof text);
 	uint64_t ms = clock_now_ms() - s->opened_ms;
 	struct session_view v;
@@ -63,13 +63,11 @@ log_end(const struct session *s, enum reason why, enum cause cause)
 		    ", reconnects %u tried %u done %u failed, available %u.%02u %%",
 		    v.tried, v.succeeded, v.failed, v.availability / 100,
 		    v.availability % 100);
-	log_info(TOPIC_SESSION,
-	    "session %s ended by %s (%s): code %u, client %s, backend %s/%s, "
-	    "%llu.%03llu s, "
+	session_log(LEVEL_INFO, TOPIC_SESSION, s,
+	    "session ended by %s (%s): code %u, %llu.%03llu s, "
 	    "in %llu messages %llu bytes, out %llu messages %llu bytes, re-homed %u "
 	    "times, cause %s%s",
-	    s->id, side_names[s->ended_by], reason_text(why), s->end_code,
-	    addr_print(&s->peer, true, peer), s->home->upstream, s->home->name,
+	    side_names[s->ended_by], reason_text(why), s->end_code,
 	    (unsigned long long)ms / 1000, (unsigned long long)ms % 1000,
 	    (unsigned long long)s->client.messages, (unsigned long long)s->client.bytes,
 	    (unsigned long long)s->backend.messages,
@@ -113,7 +111,7 @@ ending_tell(const struct session *s, enum reason why)
 	enum cause cause = close_cause(why, s->end_code);
 
 	count_end(s, cause);
-	if (log_enabled(LEVEL_INFO))
+	if (log_kind_enabled(KIND_ENDED))
 		log_end(s, why, cause);
 	if (s->note && access && access_is_on(access))
 		record_end(s, why);

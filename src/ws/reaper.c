@@ -26,7 +26,7 @@ look_at(struct session *s, uint64_t now)
 	    !watch_is_overdue(s, now))
 		return;
 	count_add(&s->registry->loop->counters, COUNT_SWEEP_FOUND, 1);
-	log_warn(TOPIC_SESSION, "session %s: silent, and no timer found it", s->id);
+	session_log_kind(KIND_SWEPT, s, "silent, and no timer found it");
 	session_close(s, REASON_STALE, CLOSE_GOING_AWAY, "stale");
 }
 

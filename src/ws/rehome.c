@@ -93,7 +93,7 @@ log_failure(const struct rehoming *m, enum reason why)
 {
 	const struct session *s = m->session;
 
-	log_notice(TOPIC_REHOME, "session %s: not re-homed from %s to %s (%s)", s->id,
+	session_log_kind(KIND_NOT_MOVED, s, "not re-homed from %s to %s (%s)",
 	    s->home->name, m->to->name, reason_text(why));
 }
 

@@ -31,9 +31,9 @@ log_done(const struct rehoming *m, uint64_t now_us)
 	const struct session *s = m->session;
 	uint64_t pause = m->cut_us ? now_us - m->cut_us : 0;
 
-	log_info(TOPIC_REHOME,
-	    "session %s: re-homed from %s to %s (%s), pause %llu.%03llu ms%s", s->id,
-	    s->home->name, m->to->name,
+	session_log_kind(KIND_MOVED, s,
+	    "re-homed from %s to %s (%s), pause %llu.%03llu ms%s", s->home->name,
+	    m->to->name,
 	    s->state == SESSION_RECONNECTING ? "backend lost"
 	    : m->why == MOVE_LEAVING         ? "backend leaving"
 	    : m->why == MOVE_ASKED           ? "asked for"

@@ -66,7 +66,7 @@ session_set_state(struct session *s, enum session_state state)
 	s->state_ms = clock_now_ms();
 	if (state == SESSION_RECONNECTING)
 		count_add(&s->registry->loop->counters, COUNT_RECONNECTS, 1);
-	log_debug(TOPIC_SESSION, "session %s: %s, was %s", s->id,
+	session_log(LEVEL_DEBUG, TOPIC_SESSION, s, "session is %s, was %s",
 	    session_state_name(state), session_state_name(old));
 }
 
@@ -354,7 +354,7 @@ session_on_bad_frame(struct half *from, enum reason why)
 	bool client = half_is_client(from);
 	unsigned code = bad_frame_code(why);
 
-	log_info(TOPIC_SESSION, "session %s: bad frame from %s (%s)", s->id,
+	session_log_kind(KIND_BAD_FRAME, s, "bad frame from %s (%s)",
 	    client ? "client" : "backend", reason_text(why));
 	count_add(&s->registry->loop->counters,
 	    client ? COUNT_BAD_CLIENT_FRAMES : COUNT_BAD_BACKEND_FRAMES, 1);
@@ -429,7 +429,7 @@ session_on_silent(struct half *h, enum reason why, unsigned code, const char *te
 {
 	struct session *s = h->session;
 
-	log_info(TOPIC_SESSION, "session %s: %s given up (%s)", s->id,
+	session_log_kind(KIND_SILENT, s, "%s given up (%s)",
 	    half_is_client(h) ? "client" : "backend", reason_text(why));
 	if (half_is_client(h) || s->state != SESSION_CONNECTED) {
 		session_close(s, why, code, text);

@@ -6,6 +6,7 @@
 #define ROOST_WS_SESSION_PRIVATE_H
 
 #include "base/addr.h"
+#include "base/log.h"
 #include "base/object.h"
 #include "base/str.h"
 #include "loop/loop.h"
@@ -149,6 +150,27 @@ session_heard_ms(const struct session *s)
 	return s->client.alive_ms > s->backend.alive_ms ? s->client.alive_ms
 							: s->backend.alive_ms;
 }
+
+/* What a line about it says beside the message. Borrows from s. */
+struct log_about session_about(const struct session *s);
+
+#define session_log(level, topic, s, ...)                                  \
+	do {                                                               \
+		if (log_enabled(topic, level)) {                           \
+			const struct log_about about_ = session_about(s);  \
+			log_write((level), (topic), &about_, __VA_ARGS__); \
+		}                                                          \
+	} while (0)
+
+/* Of a kind, and its level and topic. */
+#define session_log_kind(kind, s, ...)                                          \
+	do {                                                                    \
+		if (log_kind_enabled(kind)) {                                   \
+			const struct log_about about_ = session_about(s);       \
+			log_write(log_kinds[kind].level, log_kinds[kind].topic, \
+			    &about_, __VA_ARGS__);                              \
+		}                                                               \
+	} while (0)
 
 /* The only writer of the state. */
 void session_set_state(struct session *s, enum session_state state);

@@ -265,7 +265,7 @@ open_session(void *arg, struct opening *o)
 		strbuf_fini(&rest);
 		return;
 	}
-	log_debug(TOPIC_SESSION, "session %s opened on %s/%s (%s)", s->id,
+	session_log(LEVEL_DEBUG, TOPIC_SESSION, s, "session opened on %s/%s (%s)",
 	    s->home->upstream, s->home->name, choose_by_name(o->choice->by));
 	if (rest.len)
 		half_take(&s->backend, (const uint8_t *)rest.data, rest.len);

@@ -42,7 +42,7 @@ same "roost.yaml(5)" "$tmp/keys" "$tmp/man"
 # one sign: defaults, which change nothing; two signs: examples
 sed 's/^\( *\)#\([a-z_0-9]*:\)/\1\2/' "$sample" >"$tmp/defaults.yaml"
 echo 0123456789abcdef >"$tmp/token"
-sed "s/^\\( *\\)##/\\1/; s|file: .*\.html|file: $sample|; s|\(token_file:\) .*|\1 $tmp/token|" \
+sed "s/^\\( *\\)##/\\1/; s|/var/log/roost|$tmp|; s|/run/roost|$tmp|; s|file: .*\.html|file: $sample|; s/\(token\|secret\)_file: .*/\1_file: token/; s|_file: token|_file: $tmp/token|" \
 	"$tmp/defaults.yaml" >"$tmp/full.yaml"
 keys_of "$tmp/full.yaml" >"$tmp/sample"
 same "etc/roost.yaml" "$tmp/keys" "$tmp/sample"
@@ -57,6 +57,12 @@ sed -n 's/^ENDPOINT(\([A-Z]*\), "\([^"]*\)".*/\1 \2/p' \
 sed -n 's/^\.It Cm \([A-Z]*\) \(\/[^ ]*\).*/\1 \2/p' "$top_builddir/man/roost.8" |
 	sort >"$tmp/documented"
 same "endpoints of roost(8)" "$tmp/endpoints" "$tmp/documented"
+
+sed -n 's/^KIND([A-Z_]*, [A-Z]*, \([A-Z]*\), \([0-9]*\), "\(.*\)")/\3 Ta \1 Ta \2/p' \
+	"$top_srcdir/src/base/log_kinds.def" | tr A-Z a-z | sort >"$tmp/kinds"
+sed -n 's/^\.It \([a-z A-Z]* Ta [a-z]* Ta [0-9]*\)$/\1/p' "$top_builddir/man/roost.8" |
+	tr A-Z a-z | sort >"$tmp/documented"
+same "limits of lines in roost(8)" "$tmp/kinds" "$tmp/documented"
 
 for file in "$sample" "$tmp/full.yaml"; do
 	"$roost" -t -c "$file" || failed=1

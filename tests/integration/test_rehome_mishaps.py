@@ -327,7 +327,7 @@ def test_client_that_leaves_in_the_middle(stage, state, how):
     else:
         ws.reset()
     over.set()
-    move.roost.wait_log(r"session \w+ .*(4242|1006|client connection lost)")
+    move.roost.wait_log(r"session ended .*(4242|1006|client connection lost)")
     if how == "close" and state != "cutting":
         assert ws.close_code() == 4242
     assert Person(move.roost, "q").websocket().whoami() in "ab"
@@ -397,7 +397,7 @@ def test_moved_session_that_ends_later_is_not_labelled_as_moved(stage):
     move.wait_done()
     assert ws.whoami() == "b"
     assert ws.close(1000, "thanks") == 1000
-    (line,) = move.roost.wait_log(r"^.*session \w+ .*1000.*$")
+    (line,) = move.roost.wait_log(r"^.*session ended .*1000.*$")
     assert "cause clean" in line
     b = move.b.lines[0]
     wait_until(lambda: b.closed == 1000, "b heard the client's own code")

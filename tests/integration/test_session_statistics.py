@@ -13,10 +13,10 @@ SIDE = (r"{0} said (?P<{0}_said>\d+) saw (?P<{0}_saw>\d+), "
         r"(?P<{0}_pongs>\d+) of (?P<{0}_pings>\d+) pings answered, "
         r"rtt (?P<{0}_rtt>\d+) us mean (?P<{0}_mean>\d+) us")
 END = re.compile(
-    r"session (?P<id>\w+) ended by .*re-homed (?P<moves>\d+) times, "
+    r"session ended by .*re-homed (?P<moves>\d+) times, "
     r"cause (?P<cause>\w+), " + SIDE.format("client") + ", " + SIDE.format("backend")
     + r"(, reconnects (?P<tried>\d+) tried (?P<done>\d+) done (?P<failed>\d+) failed, "
-      r"available (?P<available>[\d.]+) %)?$", re.M)
+      r"available (?P<available>[\d.]+) %)? session=(?P<id>\w+) ", re.M)
 FAST = {"interval": "150ms", "timeout": "5s"}
 
 
@@ -87,7 +87,7 @@ def test_lost_backend_costs_availability(stage):
     assert int(end["done"]) == 1
     assert int(end["tried"]) == int(end["failed"]) + 1
     assert float(end["available"]) < 95
-    changes = re.findall(rf"session {end['id']}: (\w+), was (\w+)", roost.log())
+    changes = re.findall(rf"session is (\w+), was (\w+) session={end['id']} ", roost.log())
     assert changes == [("reconnecting", "connected"), ("connected", "reconnecting"),
                        ("closing", "connected"), ("closed", "closing")]
 

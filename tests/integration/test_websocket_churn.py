@@ -130,8 +130,8 @@ class Churn:
         assert totals["sessions"] == totals["sessions_ended"]
         # who goes away early may or may not have become a session
         assert self.seen["opened"] <= totals["sessions"] <= self.seen["made"]
-        if "log_lines_dropped" not in totals:
-            lines = re.findall(r"session (\w+) ended by ", text)
+        if not totals.keys() & {"log_lines_dropped", "log_lines_held_back"}:
+            lines = re.findall(r": session ended by .* session=(\w+) ", text)
             assert len(lines) == len(set(lines)) == totals["sessions"]
 
     def check_pins(self):

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * check_base.c - slices, growing strings, randomness, hashes, clock, reasons, log.
+ * check_base.c - slices, growing strings, randomness, hashes, clock, reasons.
  */
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/random.h"
 #include "base/reasons.h"
 #include "base/str.h"
@@ -418,223 +417,6 @@ START_TEST(labels_are_different_words)
 }
 END_TEST
 
-/* log */
-
-/* 2026-11-22 05:38:45.123 UTC */
-static const uint64_t LOG_TIME_MS = 1795325925123;
-
-static char log_path[64];
-
-static void
-log_setup(void)
-{
-	int fd;
-
-	snprintf(log_path, sizeof(log_path), "/tmp/roost-check-XXXXXX");
-	fd = mkstemp(log_path);
-	ck_assert_int_ge(fd, 0);
-	close(fd);
-	clock_fake_set(LOG_TIME_MS);
-}
-
-static void
-log_teardown(void)
-{
-	log_close();
-	unlink(log_path);
-	clock_fake_stop();
-}
-
-static const char *
-file_text(const char *path)
-{
-	static char text[16384];
-	FILE *f = fopen(path, "r");
-	size_t n;
-
-	ck_assert_ptr_nonnull(f);
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	return text;
-}
-
-START_TEST(log_writes_text_lines)
-{
-	ck_assert(log_open(LEVEL_INFO, FORMAT_TEXT, log_path));
-	log_info(TOPIC_SESSION, "closed (code %d)", 1000);
-	log_error(TOPIC_LIBRARY, "a library's line\n");
-	ck_assert_str_eq(file_text(log_path),
-	    "2026-11-22T05:38:45.123Z info session: closed (code 1000)\n"
-	    "2026-11-22T05:38:45.123Z error library: a library's line\n");
-}
-END_TEST
-
-START_TEST(log_writes_json_lines)
-{
-	ck_assert(log_open(LEVEL_INFO, FORMAT_JSON, log_path));
-	log_warn(TOPIC_BACKEND, "\"b1\" is\tgone");
-	ck_assert_str_eq(file_text(log_path),
-	    "{\"time\":\"2026-11-22T05:38:45.123Z\",\"level\":\"warn\","
-	    "\"topic\":\"backend\",\"message\":\"\\\"b1\\\" is\\tgone\"}\n");
-}
-END_TEST
-
-START_TEST(log_keeps_control_bytes_out)
-{
-	ck_assert(log_open(LEVEL_INFO, FORMAT_TEXT, log_path));
-	log_info(TOPIC_HTTP, "a\nfake line\x1b[2J\x7f");
-	ck_assert_str_eq(file_text(log_path),
-	    "2026-11-22T05:38:45.123Z info http: a?fake line?[2J?\n");
-}
-END_TEST
-
-START_TEST(log_leaves_out_what_is_below_its_level)
-{
-	ck_assert(log_open(LEVEL_WARN, FORMAT_TEXT, log_path));
-	ck_assert(!log_enabled(LEVEL_NOTICE));
-	ck_assert(log_enabled(LEVEL_WARN));
-	log_notice(TOPIC_DAEMON, "not to be seen");
-	ck_assert_str_eq(file_text(log_path), "");
-}
-END_TEST
-
-START_TEST(log_cuts_lines_that_are_too_long)
-{
-	char message[5000];
-	const char *text;
-
-	memset(message, '"', sizeof(message));
-	message[sizeof(message) - 1] = '\0';
-	ck_assert(log_open(LEVEL_INFO, FORMAT_TEXT, log_path));
-	log_info(TOPIC_HTTP, "%s", message);
-	text = file_text(log_path);
-	ck_assert_uint_gt(strlen(text), 2000);
-	ck_assert_uint_le(strlen(text), 2048);
-	ck_assert_int_eq(text[strlen(text) - 1], '\n');
-
-	ck_assert_int_eq(truncate(log_path, 0), 0);
-	ck_assert(log_open(LEVEL_INFO, FORMAT_JSON, log_path));
-	log_info(TOPIC_HTTP, "%s", message);
-	text = file_text(log_path);
-	ck_assert_uint_gt(strlen(text), 1700);
-	ck_assert_uint_le(strlen(text), 2048);
-	ck_assert_str_eq(text + strlen(text) - 5, "\\\"\"}\n");
-}
-END_TEST
-
-START_TEST(log_closes_json_lines_of_any_length)
-{
-	static const char end[] = "x\"}\n";
-	char message[2100];
-	unsigned broken = 0;
-
-	memset(message, 'x', sizeof(message));
-	ck_assert(log_open(LEVEL_INFO, FORMAT_JSON, log_path));
-	for (int n = 1900; n <= 2100; n++) {
-		const char *text;
-
-		ck_assert_int_eq(truncate(log_path, 0), 0);
-		log_info(TOPIC_HTTP, "%.*s", n, message);
-		text = file_text(log_path);
-		broken += strlen(text) > 2048 ||
-			  strcmp(text + strlen(text) - strlen(end), end) != 0;
-	}
-	ck_assert_uint_eq(broken, 0);
-}
-END_TEST
-
-START_TEST(log_keeps_errno_and_can_print_it)
-{
-	ck_assert(log_open(LEVEL_INFO, FORMAT_TEXT, log_path));
-	errno = ENOENT;
-	log_info(TOPIC_CONFIG, "no file (%m)");
-	ck_assert_int_eq(errno, ENOENT);
-	ck_assert_ptr_nonnull(
-	    strstr(file_text(log_path), "(No such file or directory)"));
-}
-END_TEST
-
-START_TEST(log_follows_rotation)
-{
-	char moved[80];
-
-	snprintf(moved, sizeof(moved), "%s.1", log_path);
-	ck_assert(log_open(LEVEL_INFO, FORMAT_TEXT, log_path));
-	log_info(TOPIC_DAEMON, "one");
-	ck_assert_int_eq(rename(log_path, moved), 0);
-	log_info(TOPIC_DAEMON, "two");
-	log_reopen();
-	log_info(TOPIC_DAEMON, "three");
-	ck_assert_ptr_nonnull(strstr(file_text(moved), "one"));
-	ck_assert_ptr_nonnull(strstr(file_text(moved), "two"));
-	ck_assert_ptr_null(strstr(file_text(moved), "three"));
-	ck_assert_ptr_nonnull(strstr(file_text(log_path), "three"));
-	unlink(moved);
-}
-END_TEST
-
-START_TEST(log_stays_when_a_file_cannot_be_opened)
-{
-	ck_assert(log_open(LEVEL_INFO, FORMAT_TEXT, log_path));
-	ck_assert(!log_open(LEVEL_DEBUG, FORMAT_JSON, "/nonexistent/dir/file"));
-	ck_assert_int_eq(errno, ENOENT);
-	log_debug(TOPIC_DAEMON, "not to be seen");
-	log_info(TOPIC_DAEMON, "still here");
-	ck_assert_str_eq(file_text(log_path),
-	    "2026-11-22T05:38:45.123Z info daemon: still here\n");
-}
-END_TEST
-
-START_TEST(log_counts_lines_it_lost)
-{
-	uint64_t before = log_dropped();
-
-	ck_assert(log_open(LEVEL_INFO, FORMAT_TEXT, "/dev/full"));
-	log_info(TOPIC_DAEMON, "nobody reads this");
-	ck_assert_uint_eq(log_dropped(), before + 1);
-	ck_assert(log_open(LEVEL_INFO, FORMAT_TEXT, log_path));
-	log_info(TOPIC_DAEMON, "but this");
-	ck_assert_uint_eq(log_dropped(), before + 1);
-	ck_assert_ptr_nonnull(strstr(file_text(log_path), "but this"));
-}
-END_TEST
-
-START_TEST(log_gate_lets_one_line_a_second_pass)
-{
-	struct log_gate gate = {0};
-	uint64_t held = 99;
-
-	ck_assert(log_gate_pass(&gate, &held));
-	ck_assert_uint_eq(held, 0);
-	for (int i = 0; i < 5; i++)
-		ck_assert(!log_gate_pass(&gate, &held));
-	clock_fake_advance(999);
-	ck_assert(!log_gate_pass(&gate, &held));
-	clock_fake_advance(1);
-	ck_assert(log_gate_pass(&gate, &held));
-	ck_assert_uint_eq(held, 6);
-	clock_fake_advance(1000);
-	ck_assert(log_gate_pass(&gate, &held));
-	ck_assert_uint_eq(held, 0);
-}
-END_TEST
-
-START_TEST(log_names_are_read)
-{
-	enum log_level level = LEVEL_ERROR;
-	enum log_format format = FORMAT_TEXT;
-
-	ck_assert(log_level_parse("debug", &level) && level == LEVEL_DEBUG);
-	ck_assert(log_level_parse("error", &level) && level == LEVEL_ERROR);
-	ck_assert(!log_level_parse("Error", &level));
-	ck_assert(!log_level_parse("", &level));
-	ck_assert(log_format_parse("json", &format) && format == FORMAT_JSON);
-	ck_assert(log_format_parse("text", &format) && format == FORMAT_TEXT);
-	ck_assert(!log_format_parse("xml", &format));
-}
-END_TEST
-
 static void
 add_str_cases(Suite *s)
 {
@@ -676,27 +458,6 @@ add_number_cases(Suite *s)
 	suite_add_tcase(s, tc);
 }
 
-static void
-add_log_cases(Suite *s)
-{
-	TCase *tc = tcase_create("log");
-
-	tcase_add_checked_fixture(tc, log_setup, log_teardown);
-	tcase_add_test(tc, log_writes_text_lines);
-	tcase_add_test(tc, log_writes_json_lines);
-	tcase_add_test(tc, log_keeps_control_bytes_out);
-	tcase_add_test(tc, log_leaves_out_what_is_below_its_level);
-	tcase_add_test(tc, log_cuts_lines_that_are_too_long);
-	tcase_add_test(tc, log_closes_json_lines_of_any_length);
-	tcase_add_test(tc, log_keeps_errno_and_can_print_it);
-	tcase_add_test(tc, log_follows_rotation);
-	tcase_add_test(tc, log_stays_when_a_file_cannot_be_opened);
-	tcase_add_test(tc, log_counts_lines_it_lost);
-	tcase_add_test(tc, log_gate_lets_one_line_a_second_pass);
-	tcase_add_test(tc, log_names_are_read);
-	suite_add_tcase(s, tc);
-}
-
 Suite *
 suite_base(void)
 {
@@ -704,6 +465,5 @@ suite_base(void)
 
 	add_str_cases(s);
 	add_number_cases(s);
-	add_log_cases(s);
 	return s;
 }

@@ -59,6 +59,27 @@ bad(const char *yaml, const char *expected)
 	bad_with(yaml, &no_flags, expected);
 }
 
+/* Rows stand for elements of an array: each must hit its own. */
+START_TEST(test_each_topic_has_its_level)
+{
+	static const char *const levels[] = {"debug", "info", "notice", "warn",
+	    "error"};
+	char text[256];
+
+	for (int i = 0; i < TOPIC_COUNT; i++) {
+		struct config *c;
+
+		snprintf(text, sizeof text, "log: {topics: {%s: %s}}\n" SMALL,
+		    log_topic_name((enum log_topic)i), levels[i % 5]);
+		c = good(text);
+		for (int j = 0; j < TOPIC_COUNT; j++)
+			ck_assert_uint_eq(c->log.topics[j],
+			    j == i ? TOPIC_OWN + (unsigned)i % 5 : TOPIC_SAME);
+		config_free(c);
+	}
+}
+END_TEST
+
 START_TEST(test_defaults)
 {
 	struct config *c = good(SMALL);
@@ -69,6 +90,11 @@ START_TEST(test_defaults)
 	ck_assert_int_eq(c->log.level, LEVEL_INFO);
 	ck_assert_int_eq(c->log.format, FORMAT_TEXT);
 	ck_assert_str_eq(c->log.file, "stderr");
+	ck_assert_ptr_null(c->log.socket);
+	ck_assert_str_eq(c->log.tag, "roost");
+	ck_assert_uint_eq(c->log.facility, 3);
+	for (int i = 0; i < TOPIC_COUNT; i++)
+		ck_assert_uint_eq(c->log.topics[i], TOPIC_SAME);
 	ck_assert_uint_eq(c->pins.max, 1000000);
 	ck_assert_ptr_null(c->pins.secret_file);
 	ck_assert_str_eq(up->name, "chat");
@@ -557,12 +583,27 @@ static const struct {
     {"pins: {max: many}\n" SMALL,
 	"r.yaml:1:13: pins.max: bad value \"many\", expected a "
 	"number from 1 to 1000000000\n"},
-    {"log:\n  file:\n" SMALL,
-	"r.yaml:2:8: log.file: no value, expected stderr or a file name\n"},
+    {"log:\n  file:\n" SMALL, "r.yaml:2:8: log.file: no value, expected stderr, "
+			      "syslog, journald or a file name\n"},
     {"log: {file: \"a\\nb\"}\n" SMALL,
-	"r.yaml:1:13: log.file: bad value \"a?b\", expected stderr or a file name\n"},
-    {"log: {file: [a]}\n" SMALL,
-	"r.yaml:1:13: log.file: a list, expected stderr or a file name\n"},
+	"r.yaml:1:13: log.file: bad value \"a?b\", expected stderr, syslog, journald "
+	"or a file name\n"},
+    {"log: {socket: log}\n" SMALL,
+	"r.yaml:1:15: log.socket: bad value \"log\", expected an absolute path of at "
+	"most 107 bytes\n"},
+    {"log: {tag: \"a b\"}\n" SMALL,
+	"r.yaml:1:12: log.tag: bad value \"a b\", expected at most 32 letters, digits, "
+	"- and _\n"},
+    {"log: {facility: local8}\n" SMALL,
+	"r.yaml:1:17: log.facility: bad value \"local8\", expected "
+	"user, daemon, auth, local0, local1, local2, local3, local4, "
+	"local5, local6 or local7\n"},
+    {"log: {topics: {rehom: debug}}\n" SMALL,
+	"r.yaml:1:16: log.topics.rehom: unknown key (did you mean rehome?), "
+	"expected one of daemon, config, listener, http, session, backend, rehome, "
+	"library\n"},
+    {"log: {file: [a]}\n" SMALL, "r.yaml:1:13: log.file: a list, expected stderr, "
+				 "syslog, journald or a file name\n"},
     {LISTENERS "upstreams:\n  chat:\n    pin: {http: 5}\n    " BACKENDS "\n",
 	"r.yaml:4:17: upstreams.chat.pin.http: bad value \"5\", expected a duration "
 	"(ms, "
@@ -737,7 +778,8 @@ START_TEST(test_unknown_key_suggests_the_nearest)
 	    "upstreams\n");
 	bad("log: {lvl: info}\n" SMALL, "r.yaml:1:7: log.lvl: unknown key (did you "
 					"mean level?), expected one of level, "
-					"format, file\n");
+					"format, file, socket, tag, "
+					"facility, topics\n");
 	bad(LISTENERS "upstreams:\n  a:\n    backends:\n    - address: 'a:1'\n"
 		      "      wieght: 2\n",
 	    "r.yaml:6:7: upstreams.a.backends[0].wieght: unknown key (did you mean "
@@ -1157,6 +1199,7 @@ suite_config(void)
 	TCase *t = tcase_create("load");
 
 	tcase_add_test(t, test_defaults);
+	tcase_add_test(t, test_each_topic_has_its_level);
 	tcase_add_test(t, test_defaults_of_rehome_and_timeouts);
 	tcase_add_test(t, test_defaults_of_limits);
 	tcase_add_test(t, test_defaults_of_what_backends_get);

@@ -404,7 +404,7 @@ configure(const char *outliers)
 static void
 fresh_snapshot(void)
 {
-	log_threshold = LEVEL_ERROR + 1;
+	log_set_level(LEVEL_ERROR + 1);
 	snapshot = NULL;
 }
 

@@ -371,7 +371,7 @@ check_backends(const char *expected)
 static void
 fresh_snapshot(void)
 {
-	log_threshold = LEVEL_ERROR + 1;
+	log_set_level(LEVEL_ERROR + 1);
 	snapshot = NULL;
 }
 

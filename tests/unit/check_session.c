@@ -132,7 +132,7 @@ open_session(void)
 static void
 begin(const char *keys, const char *route)
 {
-	log_threshold = LEVEL_ERROR;
+	log_set_level(LEVEL_ERROR);
 	clock_fake_set(1000000);
 	configure(keys, route);
 	loop = loop_new(NULL);

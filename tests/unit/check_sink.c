@@ -31,7 +31,7 @@ setup(void)
 	snprintf(file, sizeof(file), "%s/lines", directory);
 	snprintf(other, sizeof(other), "%s/lines.1", directory);
 	/* what is said about full disks is not for the tests' output */
-	atomic_store(&log_threshold, LEVEL_ERROR + 1);
+	log_set_level(LEVEL_ERROR + 1);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 }
@@ -42,7 +42,7 @@ teardown(void)
 	unlink(file);
 	unlink(other);
 	rmdir(directory);
-	atomic_store(&log_threshold, LEVEL_NOTICE);
+	log_set_level(LEVEL_NOTICE);
 }
 
 static char *
@@ -496,7 +496,7 @@ START_TEST(it_is_said_once_and_counted_at_the_end)
 	struct sink_feed *f = sink_feed_open(s);
 	const char *text;
 
-	ck_assert(log_open(LEVEL_WARN, FORMAT_TEXT, other));
+	ck_assert(log_open(&(struct log_settings){.level = LEVEL_WARN, .file = other}));
 	for (unsigned i = 1; i <= 3; i++) {
 		sink_put(f, STR("lost\n"));
 		await(sink_dropped(s) == i);

@@ -17,7 +17,7 @@ struct rig rig;
 void
 rig_begin(uint64_t seed)
 {
-	log_threshold = LEVEL_ERROR;
+	log_set_level(LEVEL_ERROR);
 	hash_derive_secret(rig.secret, "s", 1);
 	rig.pins = pins_new(1000000);
 	chooser_init(&rig.chooser, rig.pins, rig.secret, seed);
