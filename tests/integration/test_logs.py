@@ -170,7 +170,8 @@ def test_rotation_under_load_loses_no_line(stage, tmp_path):
     ids = [re.search(r" request=(\w+) ", x)[1]
            for file in [*old, path] for x in lines_of(file) if "request failed" in x]
     assert len(ids) == len(set(ids)) == n[0]
-    assert all(" log files reopened" in lines_of(f)[0] for f in old[1:])
+    # a worker may be quicker with its own line
+    assert all(any(" log files reopened" in x for x in lines_of(f)) for f in old[1:])
 
 
 # --- losses
