@@ -587,9 +587,15 @@ claim_move(struct chooser *c, const struct upstream *up, const struct claim *cla
 {
 	uint64_t lock_ms = up->conf->pin.websocket_ms;
 	bool moved = pins_move(c->pins, claim->key, from, to, now_ms, lock_ms);
+	struct pin pin;
 
 	if (moved && claim->has_follower)
 		pins_move(c->pins, claim->follower, from, to, now_ms, lock_ms);
+	if (moved && pins_lookup(c->pins, claim->key, now_ms, &pin)) {
+		if (pin.sessions > 1)
+			pins_note_stray(c->pins, claim->key);
+		backend_put(pin.backend);
+	}
 	return moved;
 }
 
@@ -632,12 +638,43 @@ choose_rehome(struct chooser *c, const struct upstream *up, const struct claim *
 }
 
 void
+choose_rehome_done(struct chooser *c, const struct upstream *up,
+    const struct claim *claim, struct backend *to, uint64_t now_ms)
+{
+	struct pin pin;
+
+	if (!claim->held || !pins_lookup(c->pins, claim->key, now_ms, &pin))
+		return;
+	if (pin.backend != to && holds_well(pin.backend, now_ms))
+		pins_note_stray(c->pins, claim->key);
+	else if (pin.backend != to)
+		claim_move(c, up, claim, pin.backend, to, now_ms);
+	pins_arrived(c->pins, claim->key, to);
+	backend_put(pin.backend);
+}
+
+bool
+choose_rehome_is_off(struct chooser *c, const struct claim *claim,
+    const struct backend *home, uint64_t now_ms)
+{
+	struct pin pin;
+
+	if (!claim->held || !pins_lookup(c->pins, claim->key, now_ms, &pin))
+		return false;
+	backend_put(pin.backend);
+	return pin.backend == home;
+}
+
+bool
 choose_rehome_undo(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *from, struct backend *to,
     uint64_t now_ms, uint64_t hold_ms)
 {
+	if (claim->held && !pins_may_return(c->pins, claim->key, to))
+		return false;
 	if (claim->held && claim_move(c, up, claim, to, from, now_ms))
 		pins_hold(c->pins, claim->key, now_ms, now_ms + hold_ms);
+	return true;
 }
 
 struct backend *

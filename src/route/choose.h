@@ -116,11 +116,23 @@ void choose_session_sent_away(struct chooser *c, const struct upstream *up,
 struct backend *choose_rehome(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *from, uint64_t now_ms);
 
+/* The session is on `to` now. Where the client's pin points elsewhere by now, session
+ * and pin come together again: on what is usable, the pin's backend first. */
+void choose_rehome_done(struct chooser *c, const struct upstream *up,
+    const struct claim *claim, struct backend *to, uint64_t now_ms);
+
 /* A move that failed: points the pin back to `from` if it still points to `to`, and
- * keeps the planner from trying again for hold_ms. */
-void choose_rehome_undo(struct chooser *c, const struct upstream *up,
+ * keeps the planner from trying again for hold_ms. False: another session of the client
+ * is on `to` already, where this one must follow. */
+bool choose_rehome_undo(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *from, struct backend *to,
     uint64_t now_ms, uint64_t hold_ms);
+
+/* Was the move of a session of `home` taken back, for the sake of another of its
+ * client?
+ */
+bool choose_rehome_is_off(struct chooser *c, const struct claim *claim,
+    const struct backend *home, uint64_t now_ms);
 
 /* The policy alone, for a client of that stable hash: a usable backend other than
  * `except`, with places for so many sessions; with a reference, or NULL. */

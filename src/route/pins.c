@@ -43,7 +43,9 @@ struct entry {
 	uint64_t hold_until; /* not to be collected before; awaited until then */
 	uint32_t sessions, followers, exchanges;
 	uint8_t list; /* enum idle */
-	bool has_follower;
+	bool has_follower : 1;
+	bool arrived : 1; /* a session of its own is on its backend, since it was moved
+			   */
 	uint16_t awaited;
 	struct hash128 key;
 	struct hash128 follower; /* key that moves along */
@@ -64,9 +66,17 @@ struct shard {
 	size_t count;
 } __attribute__((aligned(64)));
 
+/* A client whose sessions have to follow its pin. */
+struct stray {
+	struct hash128 key;
+	struct stray *next;
+};
+
 /* Owner: the daemon. Thread: any. */
 struct pins {
 	struct shard shards[SHARDS];
+	pthread_mutex_t strays_lock; /* a leaf */
+	struct stray *strays;
 	_Atomic uint64_t max;
 	_Atomic size_t count;
 	atomic_uint collect_from; /* shard */
@@ -82,6 +92,7 @@ pins_new(uint64_t max)
 	memset(pins, 0, sizeof(*pins));
 	for (size_t i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&pins->shards[i].lock, NULL);
+	pthread_mutex_init(&pins->strays_lock, NULL);
 	atomic_init(&pins->max, max);
 	return pins;
 }
@@ -218,8 +229,13 @@ entries_free(struct entry *dead)
 void
 pins_free(struct pins *pins)
 {
+	struct hash128 ignored;
+
 	if (!pins)
 		return;
+	while (pins_next_stray(pins, &ignored))
+		;
+	pthread_mutex_destroy(&pins->strays_lock);
 	for (size_t i = 0; i < SHARDS; i++) {
 		struct shard *s = &pins->shards[i];
 		struct entry *dead = NULL;
@@ -291,6 +307,7 @@ entry_rebind(struct entry *e, struct backend *to, uint64_t now_ms)
 	e->since = now_ms;
 	e->websocket_until = 0;
 	e->http_until = 0;
+	e->arrived = false;
 	return from;
 }
 
@@ -413,6 +430,7 @@ pins_session_open(struct pins *pins, struct hash128 key, struct backend *backend
 			e->followers++;
 		} else {
 			e->sessions++;
+			e->arrived = true;
 			atomic_fetch_add(&backend->sessions, 1);
 			if (e->awaited)
 				entry_await(e, -1);
@@ -546,6 +564,58 @@ pins_move(struct pins *pins, struct hash128 key, struct backend *from,
 	if (has_follower)
 		move_one(pins, follower, from, to, now_ms, websocket_ms, &ignored,
 		    &follower);
+	return true;
+}
+
+void
+pins_arrived(struct pins *pins, struct hash128 key, const struct backend *backend)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+
+	if (e && e->backend == backend)
+		e->arrived = true;
+	shard_unlock(s);
+}
+
+bool
+pins_may_return(struct pins *pins, struct hash128 key, const struct backend *to)
+{
+	struct shard *s = shard_lock(pins, key);
+	const struct entry *e = entry_find(s, key);
+	bool may = !e || e->backend != to || !e->arrived;
+
+	shard_unlock(s);
+	return may;
+}
+
+void
+pins_note_stray(struct pins *pins, struct hash128 key)
+{
+	struct stray *stray = malloc(sizeof(*stray));
+
+	if (!stray)
+		return; /* its sessions stay apart until one of them ends */
+	stray->key = key;
+	pthread_mutex_lock(&pins->strays_lock);
+	LL_PREPEND(pins->strays, stray);
+	pthread_mutex_unlock(&pins->strays_lock);
+}
+
+bool
+pins_next_stray(struct pins *pins, struct hash128 *key_r)
+{
+	struct stray *stray;
+
+	pthread_mutex_lock(&pins->strays_lock);
+	stray = pins->strays;
+	if (stray)
+		LL_DELETE(pins->strays, stray);
+	pthread_mutex_unlock(&pins->strays_lock);
+	if (!stray)
+		return false;
+	*key_r = stray->key;
+	free(stray);
 	return true;
 }
 

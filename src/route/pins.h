@@ -98,6 +98,16 @@ void pins_session_away(struct pins *pins, struct hash128 key, uint64_t now_ms,
 bool pins_move(struct pins *pins, struct hash128 key, struct backend *from,
     struct backend *to, uint64_t now_ms, uint64_t websocket_ms);
 
+/* A session of the key is on `backend` now. From then on, as long as the pin points
+ * there, a move of it may not be taken back: pins_may_return is false. */
+void pins_arrived(struct pins *pins, struct hash128 key, const struct backend *backend);
+bool pins_may_return(struct pins *pins, struct hash128 key, const struct backend *to);
+
+/* The pin was moved for the sake of one of its sessions, by a worker that cannot reach
+ * the others: whoever can (the planner) asks for such keys, one after the other. */
+void pins_note_stray(struct pins *pins, struct hash128 key);
+bool pins_next_stray(struct pins *pins, struct hash128 *key_r);
+
 /* Until then pins_collect passes the key over: an attempt to move it has failed. */
 void pins_hold(struct pins *pins, struct hash128 key, uint64_t now_ms,
     uint64_t until_ms);

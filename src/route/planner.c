@@ -149,11 +149,31 @@ watches_forget_unseen(struct planner *p)
 	p->n_watches = kept;
 }
 
+/* Workers move the pins of clients whose backend is lost to them. What else such a
+ * client has, on any worker, follows. */
+static void
+gather_strays(struct planner *p, uint64_t now_ms)
+{
+	struct hash128 key;
+	struct pin pin;
+
+	while (pins_next_stray(p->chooser->pins, &key)) {
+		if (!pins_lookup(p->chooser->pins, key, now_ms, &pin))
+			continue;
+		p->on_move(p->arg, &(struct move){.key = key,
+				       .from = pin.backend,
+				       .to = pin.backend,
+				       .why = MOVE_LEAVING});
+		backend_put(pin.backend);
+	}
+}
+
 unsigned
 planner_tick(struct planner *p, const struct snapshot *s, uint64_t now_ms)
 {
 	unsigned moves = 0;
 
+	gather_strays(p, now_ms);
 	for (size_t i = 0; i < p->n_watches; i++)
 		p->watches[i].seen = false;
 	for (size_t i = 0; i < s->n_upstreams; i++)

@@ -41,7 +41,8 @@ struct move {
 };
 
 /* on_move is called from planner_tick, once per client to move; its pin points to
- * `to` already. */
+ * `to` already. With from == to it was a worker that moved the pin, and what else the
+ * client has must follow. */
 struct planner *planner_new(struct chooser *chooser,
     void (*on_move)(void *arg, const struct move *move), void *arg);
 void planner_free(struct planner *p);

@@ -159,7 +159,7 @@ registry_rehome(struct registry *r, struct hash128 key, struct backend *to,
 
 	for (s = registry_find(r, key); s; s = next) {
 		next = s->next_of_key;
-		if (s->home != to)
+		if (s->home != to || s->move)
 			rehome_start(s, to, why, delay_ms);
 	}
 }

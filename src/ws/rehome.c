@@ -80,11 +80,12 @@ count(struct session *s, enum counter which)
 }
 
 /* It stays where it is, and so must the client's pin, or its HTTP calls would go
- * elsewhere than its socket. */
-static void
+ * elsewhere than its socket. False: it can't stay, since another session of the client
+ * is on the new backend. */
+static bool
 stay(struct session *s, struct backend *to, uint64_t hold_ms)
 {
-	choose_rehome_undo(s->registry->chooser, s->up, &s->claim, s->home, to,
+	return choose_rehome_undo(s->registry->chooser, s->up, &s->claim, s->home, to,
 	    clock_now_ms(), hold_ms);
 }
 
@@ -97,6 +98,14 @@ log_failure(const struct rehoming *m, enum reason why)
 	    s->home->name, m->to->name, reason_text(why));
 }
 
+/* The client's library connects again, and its pin leads it to the new backend. */
+static void
+send_away(struct session *s, enum reason why, const char *text)
+{
+	count(s, COUNT_REHOMES_CLOSED);
+	session_close(s, why, s->up->conf->rehome.close_code, text);
+}
+
 /* No backend takes it. One that still has its old backend stays there. */
 static void
 give_up(struct rehoming *m, enum reason why)
@@ -107,8 +116,11 @@ give_up(struct rehoming *m, enum reason why)
 	log_failure(m, why);
 	s->tries = 0;
 	if (s->state == SESSION_CONNECTED) {
-		stay(s, m->to, HOLD_MS);
+		bool stays = stay(s, m->to, HOLD_MS);
+
 		move_end(m);
+		if (!stays)
+			send_away(s, REASON_REHOMED, "re-homed");
 	} else {
 		move_end(m);
 		session_close(s, REASON_REHOME_FAILED, CLOSE_TRY_LATER, "no backend");
@@ -162,9 +174,27 @@ try_again(struct rehoming *m, enum reason why)
 	} else {
 		if (s->tries == 1)
 			log_failure(m, why);
-		stay(s, m->to, backoff_ms(s));
-		move_end(m);
+		if (stay(s, m->to, backoff_ms(s))) {
+			move_end(m);
+			return;
+		}
+		m->state = MOVE_WAITING;
+		loop_timer(s->registry->loop, &m->timer, backoff_ms(s));
 	}
+}
+
+/* Its turn has come, unless the client's pin is back: another session of it could not
+ * be moved. */
+static void
+waited(struct rehoming *m)
+{
+	struct session *s = m->session;
+
+	if (s->state == SESSION_CONNECTED && choose_rehome_is_off(s->registry->chooser,
+						 &s->claim, s->home, clock_now_ms()))
+		move_end(m);
+	else
+		move_dial(m);
 }
 
 void
@@ -194,7 +224,7 @@ on_timeout(struct timer *t)
 	struct rehoming *m = container_of(t, struct rehoming, timer);
 
 	switch (m->state) {
-	case MOVE_WAITING: move_dial(m); break;
+	case MOVE_WAITING: waited(m); break;
 	case MOVE_GREETING: try_again(m, REASON_FIRST_BYTE_TIMEOUT); break;
 	case MOVE_CUTTING:
 	case MOVE_SETTLING: move_look_later(m); break;
@@ -241,14 +271,6 @@ can_move_transparently(const struct session *s)
 	       s->greeting->cuttable && session_can_replay(s) && !s->immovable;
 }
 
-/* The client's library connects again, and its pin leads it to the new backend. */
-static void
-send_away(struct session *s, enum reason why, const char *text)
-{
-	count(s, COUNT_REHOMES_CLOSED);
-	session_close(s, why, s->up->conf->rehome.close_code, text);
-}
-
 void
 move_unanswered(struct rehoming *m)
 {
@@ -262,12 +284,21 @@ redirect(struct rehoming *m, struct backend *to, uint32_t delay_ms)
 {
 	struct backend **slot = &m->to;
 
+	if (to == m->to) { /* it is on its way there, at its own time */
+		backend_put(m->next);
+		m->next = NULL;
+		return;
+	}
 	if (m->state >= MOVE_CUTTING)
 		slot = &m->next; /* too late to turn: on from there */
 	backend_put(*slot);
 	*slot = backend_get(to);
 	if (slot == &m->next)
 		return;
+	if (to == m->session->home && m->session->state == SESSION_CONNECTED) {
+		move_end(m); /* and now back again: it has not left yet */
+		return;
+	}
 	move_drop_conn(m);
 	m->state = MOVE_WAITING;
 	loop_timer(m->session->registry->loop, &m->timer, delay_ms);

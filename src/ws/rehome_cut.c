@@ -94,6 +94,8 @@ move_switch_over(struct rehoming *m)
 	m->next = NULL;
 	s->tries = 0;
 	take_new_home(s, m);
+	choose_rehome_done(s->registry->chooser, s->up, &s->claim, s->home,
+	    clock_now_ms());
 	s->moves++;
 	history_note(s, HISTORY_SUCCEEDED);
 	count_add(&s->registry->loop->counters, COUNT_REHOMES_DONE, 1);
@@ -233,6 +235,13 @@ cut(struct rehoming *m)
 	struct session *s = m->session;
 
 	s->cut_wanted = false;
+	if (choose_rehome_is_off(s->registry->chooser, &s->claim, s->home,
+		clock_now_ms())) {
+		move_end(m);
+		return;
+	}
+	choose_rehome_done(s->registry->chooser, s->up, &s->claim, m->to,
+	    clock_now_ms());
 	m->cut_us = clock_now_us();
 	m->until_ms = clock_now_ms() + s->up->conf->rehome.drain_timeout_ms;
 	m->state = MOVE_SETTLING;

@@ -1053,6 +1053,103 @@ moving(void)
 	return t;
 }
 
+/* On the way to another backend */
+
+START_TEST(who_was_sent_away_finds_its_place_kept)
+{
+	struct claim claim, other;
+	struct backend *from, *to, *there;
+	struct choice c;
+
+	configure("limits: {max_sessions: 1},");
+	claim = open_session(strong(1), &from, NULL);
+	to = choose_rehome(&rig.chooser, rig.up, &claim, from, now);
+	choose_session_sent_away(&rig.chooser, rig.up, &claim, now);
+	ck_assert_uint_eq(sessions(to), 0);
+	ck_assert_uint_eq(atomic_load(&to->awaited), 1);
+	set_state(from, BACKEND_DRAIN);
+	other = open_session(strong(2), &there, NULL);
+	ck_assert_ptr_ne(there, to);
+	c = ask(strong(1), true); /* full for everybody else */
+	ck_assert_ptr_eq(c.backend, to);
+	claim = choose_session_opened(&rig.chooser, rig.up, &c, now);
+	choice_end(&rig.chooser, rig.up, &c, now);
+	ck_assert_uint_eq(atomic_load(&to->awaited), 0);
+	ck_assert_uint_eq(sessions(to), 1);
+	close_session(&claim, true);
+	close_session(&other, true);
+	backend_put(to);
+}
+END_TEST
+
+START_TEST(a_place_is_not_kept_for_ever)
+{
+	struct claim claim;
+	struct backend *from, *to;
+
+	claim = open_session(strong(1), &from, NULL);
+	to = choose_rehome(&rig.chooser, rig.up, &claim, from, now);
+	choose_session_sent_away(&rig.chooser, rig.up, &claim, now);
+	tick(PINS_AWAIT_MS - 1);
+	pins_sweep(rig.pins, now);
+	ck_assert_uint_eq(atomic_load(&to->awaited), 1);
+	tick(1);
+	pins_sweep(rig.pins, now);
+	ck_assert_uint_eq(atomic_load(&to->awaited), 0);
+	backend_put(to);
+}
+END_TEST
+
+START_TEST(a_move_is_not_taken_back_once_a_session_has_arrived)
+{
+	struct claim one = open_session(strong(1), NULL, NULL), two;
+	struct backend *from, *to;
+
+	two = open_session(strong(1), &from, NULL);
+	to = choose_rehome(&rig.chooser, rig.up, &one, from, now);
+	ck_assert(!choose_rehome_is_off(&rig.chooser, &two, from, now));
+	choose_rehome_done(&rig.chooser, rig.up, &one, to, now);
+	ck_assert(!choose_rehome_undo(&rig.chooser, rig.up, &two, from, to, now, 1000));
+	ck_assert_uint_eq(sessions(to), 2);
+	close_session(&one, true);
+	close_session(&two, true);
+	backend_put(to);
+}
+END_TEST
+
+START_TEST(a_pin_moved_by_a_worker_is_noted_for_its_other_sessions)
+{
+	struct claim one = open_session(strong(1), NULL, NULL), two;
+	struct backend *from, *to;
+	struct hash128 key;
+
+	ck_assert(!pins_next_stray(rig.pins, &key));
+	two = open_session(strong(1), &from, NULL);
+	to = choose_rehome(&rig.chooser, rig.up, &one, from, now);
+	ck_assert(pins_next_stray(rig.pins, &key));
+	ck_assert(hash128_eq(key, strong(1).hash));
+	ck_assert(!pins_next_stray(rig.pins, &key));
+	ck_assert(choose_rehome_undo(&rig.chooser, rig.up, &two, from, to, now, 1000));
+	ck_assert(choose_rehome_is_off(&rig.chooser, &one, from, now));
+	close_session(&one, true);
+	close_session(&two, true);
+	backend_put(to);
+}
+END_TEST
+
+static TCase *
+on_the_way(void)
+{
+	TCase *t = tcase_create("on the way");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, who_was_sent_away_finds_its_place_kept);
+	tcase_add_test(t, a_place_is_not_kept_for_ever);
+	tcase_add_test(t, a_move_is_not_taken_back_once_a_session_has_arrived);
+	tcase_add_test(t, a_pin_moved_by_a_worker_is_noted_for_its_other_sessions);
+	return t;
+}
+
 Suite *
 suite_choose(void)
 {
@@ -1061,5 +1158,6 @@ suite_choose(void)
 	suite_add_tcase(s, order());
 	suite_add_tcase(s, identities());
 	suite_add_tcase(s, moving());
+	suite_add_tcase(s, on_the_way());
 	return s;
 }

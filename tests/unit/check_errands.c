@@ -411,11 +411,34 @@ START_TEST(a_client_that_is_elsewhere_is_not_moved)
 }
 END_TEST
 
+START_TEST(one_client_goes_where_the_policy_hash_says)
+{
+	unsigned to_b2 = 0;
+
+	configure("rate: 100", "balance: hash,", "b0 up, b1 up, b2 up");
+	open_on("b0", 60);
+	for (unsigned i = 0; i < 60; i++)
+		pins_set_stable(rig.pins, key_of(i), rig_client(i).stable);
+	open_on("b2", 10); /* by load it would be b1 */
+	run(2000);
+	for (unsigned i = 0; i < 60; i++) {
+		struct backend *to =
+		    planner_target(planner, rig.up, key_of(i), rig_backend("b0"), now);
+
+		to_b2 += to == rig_backend("b2");
+		backend_put(to);
+	}
+	ck_assert_uint_ge(to_b2, 15);
+	ck_assert_uint_le(to_b2, 45);
+}
+END_TEST
+
 START_TEST(without_another_backend_there_is_no_target)
 {
 	configure("rate: 10", "", "b0 up, b1 drain");
 	run(1000);
-	ck_assert_ptr_null(planner_target(planner, rig.up, key_of(0), rig_backend("b0"), now));
+	ck_assert_ptr_null(
+	    planner_target(planner, rig.up, key_of(0), rig_backend("b0"), now));
 }
 END_TEST
 
@@ -442,6 +465,7 @@ suite_errands(void)
 	tcase_add_test(t, requests_end_with_their_backend_or_mode);
 	tcase_add_test(t, one_client_moves_at_once_and_counts_for_the_pace);
 	tcase_add_test(t, a_client_that_is_elsewhere_is_not_moved);
+	tcase_add_test(t, one_client_goes_where_the_policy_hash_says);
 	tcase_add_test(t, without_another_backend_there_is_no_target);
 	suite_add_tcase(s, t);
 	return s;

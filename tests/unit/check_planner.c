@@ -283,6 +283,98 @@ START_TEST(a_failing_backend_is_left)
 }
 END_TEST
 
+START_TEST(an_unhealthy_backend_is_left)
+{
+	CONFIGURE("rate: 1000", {"b0", 1, "up"}, {"b1", 1, "up"});
+	open_many(0, 100);
+	run(2000);
+	atomic_store(&rig_backend("b0")->unhealthy, true);
+	run(900);
+	ck_assert_uint_eq(rig_sessions("b0"), 0);
+	ck_assert_uint_eq(leaving_moves, 50);
+}
+END_TEST
+
+START_TEST(an_ejected_backend_keeps_its_sessions)
+{
+	CONFIGURE("rate: 1000", {"b0", 1, "up"}, {"b1", 1, "up"});
+	open_many(0, 100);
+	run(WEBSOCKET + 2000);
+	atomic_store(&rig_backend("b0")->outlier.ejected_until_ms, now + 60000);
+	ck_assert_uint_eq(run(90000), 0);
+	ck_assert_uint_eq(rig_sessions("b0"), 50);
+}
+END_TEST
+
+START_TEST(a_backend_that_recovers_gets_its_share_again)
+{
+	CONFIGURE("rate: 1000", {"b0", 1, "up"}, {"b1", 1, "up"});
+	open_many(0, 100);
+	run(2000);
+	atomic_store(&rig_backend("b0")->unhealthy, true);
+	run(2000);
+	atomic_store(&rig_backend("b0")->unhealthy, false);
+	ck_assert_uint_eq(run(WEBSOCKET - 10000), 0);
+	run(20000);
+	ck_assert_uint_eq(rig_sessions("b0"), 40);
+}
+END_TEST
+
+START_TEST(a_flapping_backend_draws_nobody)
+{
+	CONFIGURE("rate: 1000", {"b0", 1, "up"}, {"b1", 1, "up"}, {"b2", 1, "down"});
+	open_many(0, 600);
+	run(WEBSOCKET + 2000);
+	CONFIGURE("rate: 1000", {"b0", 1, "up"}, {"b1", 1, "up"}, {"b2", 1, "up"});
+	for (unsigned i = 0; i < 120; i++) {
+		atomic_store(&rig_backend("b2")->unhealthy, i % 2 == 0);
+		run(1000);
+	}
+	/* its first return was believed, and those who came then went once more */
+	ck_assert_uint_le(moves, 2 * 120);
+	ck_assert_uint_eq(rig_sessions("b2"), 0);
+	atomic_store(&rig_backend("b2")->unhealthy, false);
+	run(WEBSOCKET + 70000);
+	ck_assert_uint_ge(rig_sessions("b2"), 100);
+}
+END_TEST
+
+START_TEST(a_target_fills_at_its_own_rate)
+{
+	CONFIGURE("rate: 100, target_rate: 20", {"b0", 1, "up"});
+	open_many(0, 1000);
+	run(2000);
+	CONFIGURE("rate: 100, target_rate: 20", {"b0", 1, "up"}, {"b1", 1, "up"});
+	run(WEBSOCKET);
+	run(10000);
+	ck_assert_uint_ge(rig_sessions("b1"), 150);
+	ck_assert_uint_le(rig_sessions("b1"), 20 * 13);
+	run(30000);
+	ck_assert_uint_eq(rig_sessions("b1"), 400);
+}
+END_TEST
+
+START_TEST(a_client_moves_only_where_all_of_it_fits)
+{
+	const struct row before[] = {{"b0", 1, "up"}, {"b1", 1, "down"},
+	    {"b2", 1, "down"}};
+	const struct row after[] = {{"b0", 1, "drain"}, {"b1", 1, "up"}};
+	const struct row all[] = {{"b0", 1, "drain"}, {"b1", 1, "up"}, {"b2", 1, "up"}};
+
+	configure("rate: 100", "limits: {max_sessions: 4},", before, 3);
+	for (int i = 0; i < 3; i++)
+		client_open(0);
+	run(2000);
+	configure("rate: 100", "limits: {max_sessions: 4},", after, 2);
+	open_many(1, 2);
+	ck_assert_uint_eq(run(3000), 0);
+	ck_assert_uint_eq(rig_sessions("b0"), 3);
+	configure("rate: 100", "limits: {max_sessions: 4},", all, 3);
+	run(3000);
+	ck_assert_uint_eq(rig_sessions("b2"), 3);
+}
+END_TEST
+
 START_TEST(targets_get_their_share_by_weight)
 {
 	CONFIGURE("rate: 1000", {"b0", 1, "up"}, {"b1", 1, "drain"}, {"b2", 3, "drain"},
@@ -738,6 +830,12 @@ leaving(void)
 	tcase_add_test(t, a_drain_empties_a_backend_at_the_rate);
 	tcase_add_test(t, a_removed_backend_is_emptied_and_forgotten);
 	tcase_add_test(t, a_failing_backend_is_left);
+	tcase_add_test(t, an_unhealthy_backend_is_left);
+	tcase_add_test(t, an_ejected_backend_keeps_its_sessions);
+	tcase_add_test(t, a_backend_that_recovers_gets_its_share_again);
+	tcase_add_test(t, a_flapping_backend_draws_nobody);
+	tcase_add_test(t, a_target_fills_at_its_own_rate);
+	tcase_add_test(t, a_client_moves_only_where_all_of_it_fits);
 	tcase_add_test(t, targets_get_their_share_by_weight);
 	tcase_add_test(t, the_fullest_of_leaving_backends_goes_first);
 	tcase_add_test(t, with_nowhere_to_go_everybody_stays_until_there_is);

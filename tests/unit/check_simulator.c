@@ -35,6 +35,7 @@ enum {
 	DEBOUNCE_MS = 300,
 	RATE = 60,
 	THRESHOLD = 15,
+	MAX = 900,
 	TICKS_MAX = 20000,
 	SLOTS = 4096 /* of the table of keys */
 };
@@ -170,6 +171,14 @@ forget(struct person *p, struct place *place)
 	*place = p->places[--p->n];
 }
 
+/* Only what a failed move gives back, and who had arrived when its pin was moved on,
+ * may be too many. */
+static void
+judge_room(const struct backend *b)
+{
+	ck_assert_uint_le(atomic_load(&b->sessions) + atomic_load(&b->awaited), MAX);
+}
+
 /* Who was sent somewhere must find its place there. */
 static void
 judge_return(const struct choice *choice, const struct pin *pin)
@@ -200,6 +209,7 @@ come(unsigned i)
 	*place = (struct place){.home = backend_get(choice.backend)};
 	place->claim = choose_session_opened(&rig.chooser, rig.up, &choice, now);
 	choice_end(&rig.chooser, rig.up, &choice, now);
+	ck_assert_uint_le(atomic_load(&place->home->sessions), MAX);
 	p->n++;
 	if (hash128_eq(place->claim.key, key.hash)) {
 		if (p->lock_until <= now || p->lock_at != place->home)
@@ -265,7 +275,7 @@ move_place(struct place *place, struct backend *to, uint64_t delay)
 		settle(place);
 		place->stage = MOVING;
 		place->to = backend_get(to);
-		place->due = now + delay + 200;
+		place->due = now + delay + 200 + roll(800);
 	}
 }
 
@@ -275,8 +285,14 @@ on_move(void *arg, const struct move *m)
 	struct person *p = person_of(m->key);
 	enum backend_use use = backend_use(m->to, now);
 
+	if (m->from == m->to) { /* a worker's doing: the others follow */
+		for (unsigned j = 0; j < p->n; j++)
+			if (p->places[j].to != m->to)
+				move_place(&p->places[j], m->to, 0);
+		return;
+	}
 	note_move(m->to, now);
-	ck_assert_ptr_ne(m->from, m->to);
+	judge_room(m->to);
 	ck_assert(use == BACKEND_USABLE || use == BACKEND_FULL);
 	if (m->why == MOVE_LEAVING) {
 		ck_assert(backend_is_leaving(m->from, now));
@@ -324,8 +340,7 @@ kill_backend(struct backend *b, uint64_t ms)
 				lose_home(&people[i], &people[i].places[j]);
 }
 
-/* The new backend refuses: all of the client stay where they are, or go on elsewhere.
- */
+/* The new backend refuses. */
 static void
 fail_move(struct person *p, struct place *place)
 {
@@ -342,12 +357,14 @@ fail_move(struct person *p, struct place *place)
 		backend_put(to);
 		return;
 	}
-	choose_rehome_undo(&rig.chooser, rig.up, &place->claim, place->home, place->to,
-	    now, HOLD_MS);
-	lock(p, place->home);
-	for (unsigned j = 0; j < p->n; j++)
-		if (p->places[j].stage == MOVING && p->places[j].home == place->home)
-			settle(&p->places[j]);
+	if (!choose_rehome_undo(&rig.chooser, rig.up, &place->claim, place->home,
+		place->to, now, HOLD_MS)) {
+		place->due = now + 1000 + roll(2000);
+		return;
+	}
+	if (p->lock_at == place->to)
+		lock(p, place->home);
+	settle(place);
 }
 
 static void
@@ -358,7 +375,13 @@ arrive(struct person *p, struct place *place)
 		fail_move(p, place);
 		return;
 	}
+	if (!place->lost &&
+	    choose_rehome_is_off(&rig.chooser, &place->claim, place->home, now)) {
+		settle(place);
+		return;
+	}
 	backend_mark_ok(place->to);
+	choose_rehome_done(&rig.chooser, rig.up, &place->claim, place->to, now);
 	backend_put(place->home);
 	place->home = backend_get(place->to);
 	place->lost = false;
@@ -398,10 +421,10 @@ configure(const char *state)
 	struct strbuf settings = STRBUF_INIT, rows = STRBUF_INIT;
 
 	strbuf_printf(&settings,
-	    "balance: %s, limits: {max_sessions: 900}, pin: {websocket: %dms}, "
+	    "balance: %s, limits: {max_sessions: %d}, pin: {websocket: %dms}, "
 	    "rehome: {mode: %s, rate: %d, target_rate: %u, threshold: %d%%},",
-	    policy, LOCK_MS, reconnect ? "reconnect" : "transparent", RATE, target_rate,
-	    THRESHOLD);
+	    policy, MAX, LOCK_MS, reconnect ? "reconnect" : "transparent", RATE,
+	    target_rate, THRESHOLD);
 	for (int i = 0; i < BACKENDS; i++)
 		if (i < 2 || state || roll(4))
 			strbuf_printf(&rows, "b%d weight: %u, state: %s |", i,
@@ -444,6 +467,8 @@ static void
 make_peace(void)
 {
 	peace = true;
+	for (unsigned i = 0; i < PEOPLE; i++)
+		people[i].left = NULL;
 	configure("up");
 	memset(flapping, 0, sizeof(flapping));
 	for (size_t i = 0; i < rig.up->n_backends; i++) {
@@ -452,6 +477,7 @@ make_peace(void)
 		atomic_store(&b->unhealthy, false);
 		atomic_store(&b->outlier.ejected_until_ms, 0);
 	}
+	atomic_store(&rig_backend("b5")->admin_state, BACKEND_DRAIN);
 }
 
 /* ---- the law: sums and homes ---- */
@@ -478,7 +504,8 @@ judge_homes(void)
 				held[number_of(pin.backend)]++;
 			ck_assert_msg(place->stage == MOVING ||
 					  place->home == pin.backend,
-			    "a client on two backends");
+			    "client %u on %s and %s", i, place->home->name,
+			    pin.backend->name);
 		}
 		backend_put(pin.backend);
 	}
@@ -486,7 +513,6 @@ judge_homes(void)
 		const struct backend *b = rig.up->backends[i];
 
 		ck_assert_uint_eq(atomic_load(&b->sessions), held[number_of(b)]);
-		ck_assert_uint_le(atomic_load(&b->sessions), 900);
 		awaited += atomic_load(&b->awaited);
 	}
 	ck_assert(
@@ -525,12 +551,18 @@ worst_surplus(void)
 	unsigned load = 0, weight = 0, worst = 0;
 
 	for (size_t i = 0; i < rig.up->n_backends; i++) {
+		if (backend_is_leaving(rig.up->backends[i], now))
+			continue; /* empty, by then */
 		load += atomic_load(&rig.up->backends[i]->sessions);
 		weight += atomic_load(&rig.up->backends[i]->weight);
 	}
 	for (size_t i = 0; i < rig.up->n_backends; i++) {
 		const struct backend *b = rig.up->backends[i];
-		unsigned surplus = balance_surplus(atomic_load(&b->sessions),
+		unsigned surplus;
+
+		if (backend_is_leaving(b, now))
+			continue;
+		surplus = balance_surplus(atomic_load(&b->sessions),
 		    atomic_load(&b->weight), load, weight, THRESHOLD);
 
 		if (surplus > worst)
@@ -602,7 +634,7 @@ START_TEST(an_evening_of_trouble_breaks_no_law_and_ends_in_peace)
 	random_seed(&dice, (uint64_t)_i);
 	policy = policies[_i % 4];
 	reconnect = _i / 4 % 2;
-	target_rate = _i / 8 % 2 ? 20 : 0;
+	target_rate = _i / 2 % 2 ? 20 : 0;
 	configure("up");
 	index_people();
 	people_come_and_go(2 * PEOPLE);
@@ -618,6 +650,7 @@ START_TEST(an_evening_of_trouble_breaks_no_law_and_ends_in_peace)
 	run(time_to_rest());
 	if (strcmp(policy, "hash") != 0) /* there, most are where they belong */
 		ck_assert_uint_le(worst_surplus(), SOCKETS);
+	ck_assert_uint_eq(rig_sessions("b5"), 0);
 	before = moves;
 	run(300000);
 	ck_assert_msg(moves == before, "%u moves in peace", moves - before);
@@ -637,7 +670,7 @@ suite_simulator(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, an_evening_of_trouble_breaks_no_law_and_ends_in_peace, 0,
-	    16);
+	    8);
 	suite_add_tcase(s, t);
 	return s;
 }
