@@ -8,7 +8,8 @@
 
 # shellcheck disable=SC2034 # for those who read this file
 BUILD_PACKAGES=(build-essential autoconf automake pkg-config libevent-dev libssl-dev
-	libyaml-dev uthash-dev libxxhash-dev libjansson-dev zlib1g-dev libbrotli-dev check)
+	libyaml-dev uthash-dev libxxhash-dev libjansson-dev zlib1g-dev libbrotli-dev libsystemd-dev
+	check)
 
 say() { printf '== %s\n' "$*" >&2; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-# The commented sample and the unit go where an administrator finds them; a
-# configuration that is already there is never touched.
+# The commented sample goes where an administrator finds it; a configuration that is
+# already there is never touched. The units are for a roost that speaks with systemd.
 dist_doc_DATA = etc/roost.yaml
-systemdunitdir = $(prefix)/lib/systemd/system
-nodist_systemdunit_DATA = etc/roost.service
-EXTRA_DIST += etc/roost.service.in
-CLEANFILES += etc/roost.service
-etc/roost.service: etc/roost.service.in Makefile
-	$(AM_V_GEN)mkdir -p etc && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g' $(srcdir)/etc/roost.service.in > $@
+if HAVE_SYSTEMD
+nodist_systemdunit_DATA = contrib/systemd/roost.service
+dist_systemdunit_DATA = contrib/systemd/roost.socket
+endif
+CLEANFILES += contrib/systemd/roost.service
+contrib/systemd/roost.service: contrib/systemd/roost.service.in Makefile
+	$(AM_V_GEN)mkdir -p contrib/systemd && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' \
+	  -e 's|@sysconfdir[@]|$(sysconfdir)|g' $(srcdir)/contrib/systemd/roost.service.in > $@

@@ -180,15 +180,26 @@ libroost_a_SOURCES += \
 libroost_a_SOURCES += \
 	src/daemon/control.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/ears.c src/daemon/ears.h \
+	src/daemon/files.c src/daemon/files.h \
+	src/daemon/heritage.c src/daemon/heritage.h \
 	src/daemon/host.c \
 	src/daemon/name_check.c src/daemon/name_check.h \
 	src/daemon/names.c \
 	src/daemon/preflight.c src/daemon/preflight.h \
 	src/daemon/process.c src/daemon/process.h \
+	src/daemon/pulse.c \
 	src/daemon/reload.c \
 	src/daemon/signals.c \
 	src/daemon/sockets.c src/daemon/sockets.h \
+	src/daemon/systemd.h \
+	src/daemon/upgrade.c \
 	src/daemon/worker.c src/daemon/worker.h
+if HAVE_SYSTEMD
+libroost_a_SOURCES += src/daemon/systemd.c
+else
+libroost_a_SOURCES += src/daemon/systemd_none.c
+endif
 
 sbin_PROGRAMS += roost
 roost_SOURCES = src/main.c

@@ -9,6 +9,7 @@
 #include "config/load.h"
 #include "config/schema.h"
 #include "daemon/daemon.h"
+#include "daemon/heritage.h"
 #include "daemon/preflight.h"
 #include "daemon/process.h"
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 #define DEFAULT_CONFIG SYSCONFDIR "/roost/roost.yaml"
 
-enum { OPT_LOG_FORMAT = 256, OPT_CORE_DUMPS, OPT_PORTS_FILE, OPT_LIST_KEYS };
+enum { OPT_LOG_FORMAT = 256, OPT_CORE_DUMPS, OPT_PORTS_FILE, OPT_WATCH, OPT_LIST_KEYS };
 
 /* The single truth for parsing and for --help. No help: for tests of the manual only.
  */
@@ -41,6 +42,7 @@ static const struct {
     {OPT_LOG_FORMAT, "log-format", "FORMAT", "text or json"},
     {OPT_CORE_DUMPS, "core-dumps", NULL, "leave a core dump behind after a crash"},
     {OPT_PORTS_FILE, "ports-file", "FILE", "write the addresses listened on there"},
+    {OPT_WATCH, "watch", NULL, "reload when a file of the configuration has changed"},
     {'V', "version", NULL, "print the version and exit"},
     {'h', "help", NULL, "print this and exit"},
     {OPT_LIST_KEYS, "list-keys", NULL, NULL},
@@ -81,9 +83,11 @@ print_help(void)
 		    rows[i].argument ? rows[i].argument : "");
 		printf("  %-32s %s\n", flag, rows[i].help);
 	}
-	printf("\nsignals: HUP reloads, USR1 reopens the log, TERM and INT stop "
-	       "gracefully,\n"
-	       "a second one stops now. See roost(8) and roost.yaml(5).\n");
+	printf(
+	    "\nsignals: HUP reloads, USR1 reopens the logs, USR2 starts a new "
+	    "process that takes\n"
+	    "over, TERM and INT stop gracefully, a second one stops now. See roost(8) "
+	    "and\nroost.yaml(5).\n");
 }
 
 static bool
@@ -118,6 +122,7 @@ take_option(struct command_line *cl, int code)
 	case OPT_LOG_FORMAT: d->flags.log_format = optarg; break;
 	case OPT_CORE_DUMPS: d->core_dumps = true; break;
 	case OPT_PORTS_FILE: d->ports_file = optarg; break;
+	case OPT_WATCH: d->watch = true; break;
 	case 'V': cl->action = ACTION_VERSION; break;
 	case 'h': cl->action = ACTION_HELP; break;
 	case OPT_LIST_KEYS: cl->action = ACTION_LIST_KEYS; break;
@@ -230,8 +235,12 @@ main(int argc, char **argv)
 	struct command_line cl = {0};
 	struct daemon_options *d = &cl.daemon;
 	struct strbuf errors = STRBUF_INIT;
+	struct heritage heritage = {.link = -1, .pid_file = -1};
 	struct config *config;
+	int code;
 
+	d->argv = argv;
+	d->heritage = &heritage;
 	if (!parse_command_line(argc, argv, &cl)) {
 		fprintf(stderr, "roost: see roost --help\n");
 		return EXIT_USAGE;
@@ -244,9 +253,15 @@ main(int argc, char **argv)
 	}
 	if (!d->config_file && d->flags.n_upstreams == 0)
 		d->config_file = DEFAULT_CONFIG;
+	if (cl.action == ACTION_RUN && !heritage_find(&heritage))
+		return EXIT_START;
 	config = config_load(d->config_file, &d->flags, &errors);
-	if (!config)
+	if (!config) {
 		fputs(strbuf_cstr(&errors), stderr);
+		heritage_say_failed(&heritage, strbuf_cstr(&errors));
+	}
 	strbuf_fini(&errors);
-	return config ? act(&cl, config) : EXIT_CONFIG;
+	code = config ? act(&cl, config) : EXIT_CONFIG;
+	heritage_fini(&heritage);
+	return code;
 }

@@ -29,12 +29,14 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_edits.c \
 	tests/unit/check_endpoints.c \
 	tests/unit/check_errands.c \
+	tests/unit/check_files.c \
 	tests/unit/check_forwarded.c \
 	tests/unit/check_frame.c \
 	tests/unit/check_handshake.c \
 	tests/unit/check_head.c \
 	tests/unit/check_health.c \
 	tests/unit/check_heartbeat.c \
+	tests/unit/check_heritage.c \
 	tests/unit/check_log.c \
 	tests/unit/check_names.c \
 	tests/unit/check_pins.c \

@@ -22,6 +22,7 @@
 #include <event2/buffer.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
+#include <event2/listener.h>
 #include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -436,11 +437,13 @@ admin_check(const struct config_admin *conf, struct strbuf *error_r)
 }
 
 static int
-bind_socket(struct admin *a, const struct config_admin *conf)
+bind_socket(struct admin *a, const struct config_admin *conf, int fd)
 {
-	int fd;
-
 	a->addr = conf->addr;
+	if (conf->unix_path)
+		memcpy(a->path, conf->unix_path, strlen(conf->unix_path) + 1);
+	if (fd >= 0)
+		return listener_addr(fd, &a->addr) ? fd : -1;
 	if (conf->unix_path)
 		return listener_bind_unix(conf->unix_path, SOCKET_MODE, &a->file);
 	if (addr_port(&a->addr) && !listener_is_free(&a->addr))
@@ -474,12 +477,15 @@ serve(struct admin *a, int fd)
 }
 
 static bool
-open_all(struct admin *a, const struct config_admin *conf)
+open_all(struct admin *a, const struct config_admin *conf, int fd)
 {
 	struct strbuf error = STRBUF_INIT;
 	bool ok = !conf->token_file || token_read(conf->token_file, &a->token, &error);
-	int fd = ok ? bind_socket(a, conf) : -1;
 
+	if (ok)
+		fd = bind_socket(a, conf, fd);
+	else if (fd >= 0)
+		close(fd);
 	if (!ok)
 		log_error(TOPIC_DAEMON, "%s", strbuf_cstr(&error));
 	else if (fd < 0)
@@ -492,15 +498,18 @@ open_all(struct admin *a, const struct config_admin *conf)
 }
 
 struct admin *
-admin_open(const struct admin_host *host, const struct config_admin *conf)
+admin_open(const struct admin_host *host, const struct config_admin *conf, int fd)
 {
 	struct admin *a = calloc(1, sizeof(*a));
 
-	if (!a)
+	if (!a) {
+		if (fd >= 0)
+			close(fd);
 		return NULL;
+	}
 	a->host = *host;
 	a->started_ms = clock_now_ms();
-	if (open_all(a, conf))
+	if (open_all(a, conf, fd))
 		return a;
 	admin_free(a);
 	return NULL;
@@ -512,19 +521,60 @@ admin_address(const struct admin *a, struct strbuf *out)
 	char text[ADDR_TEXT];
 
 	if (a->addr.sa.sa_family == AF_UNIX)
-		strbuf_printf(out, "unix:%s", a->file.path);
+		strbuf_printf(out, "unix:%s", a->path);
 	else
 		strbuf_puts(out, addr_print(&a->addr, true, text));
 }
 
-void
+bool
 admin_reload(struct admin *a, const struct config_admin *conf)
 {
 	struct strbuf error = STRBUF_INIT;
+	struct token token = {.n = 0};
+	bool ok = !conf->token_file || token_read(conf->token_file, &token, &error);
+	/* without a token file the old token stays: the address is still the old one,
+	 * and may be one that others can reach */
+	bool other = ok && conf->token_file &&
+		     (token.n != a->token.n ||
+			 CRYPTO_memcmp(token.text, a->token.text, token.n) != 0);
 
-	if (conf->token_file && !token_read(conf->token_file, &a->token, &error))
+	if (other)
+		a->token = token;
+	if (!ok)
 		log_error(TOPIC_CONFIG, "%s; the old token stays", strbuf_cstr(&error));
+	OPENSSL_cleanse(&token, sizeof(token));
 	strbuf_fini(&error);
+	return other;
+}
+
+void
+admin_reload_fini(struct admin_reload_answer *answer)
+{
+	strbuf_fini(&answer->problems);
+	strbuf_fini(&answer->changes);
+	strbuf_fini(&answer->restart);
+}
+
+int
+admin_socket(const struct admin *a, bool *own_file_r)
+{
+	*own_file_r = a->file.path[0] != '\0';
+	return a->socket ? (int)evhttp_bound_socket_get_fd(a->socket) : -1;
+}
+
+void
+admin_own(struct admin *a)
+{
+	if (a->path[0])
+		listener_file_find(a->path, &a->file);
+}
+
+void
+admin_leave(struct admin *a)
+{
+	a->file = (struct listener_file){0};
+	if (a->socket)
+		evconnlistener_disable(evhttp_bound_socket_get_listener(a->socket));
 }
 
 void

@@ -12,6 +12,7 @@
 #ifndef ROOST_ADMIN_API_H
 #define ROOST_ADMIN_API_H
 
+#include "base/strbuf.h"
 #include "loop/counters.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +25,16 @@ struct pins;
 struct planner;
 struct registry;
 struct snapshot;
-struct strbuf;
+
+/* What became of a reload. Texts of lines; empty where there is nothing to say. Owner:
+ * who made it; give it to admin_reload_fini. */
+struct admin_reload_answer {
+	bool ok;
+	struct strbuf problems; /* not ok: FILE:LINE:COLUMN: what is wrong, ... */
+	struct strbuf changes;  /* ok: "upstreams.chat.backends.b2.weight: 1 -> 2" */
+	struct strbuf restart;  /* those of changes that need a restart */
+};
+void admin_reload_fini(struct admin_reload_answer *answer);
 
 /* What the daemon lends. All borrowed, and outliving the API. */
 struct admin_host {
@@ -39,6 +49,10 @@ struct admin_host {
 	    bool (*visit)(void *arg, struct registry *registry), void *visit_arg);
 	uint64_t (*counter)(void *arg, enum counter which); /* of all workers */
 	bool (*is_stopping)(void *arg);
+	void (*reload)(void *arg, struct admin_reload_answer *answer); /* empty before
+									*/
+	/* Begins to; false: not, text_r says why. NULL: it cannot be done. */
+	bool (*upgrade)(void *arg, struct strbuf *text_r);
 	void *arg;
 };
 
@@ -46,17 +60,30 @@ struct admin_host {
  */
 bool admin_check(const struct config_admin *conf, struct strbuf *error_r);
 
-/* Binds as conf says, which has a `bind`; answers as soon as the loop runs. NULL: could
- * not be bound, or no memory (logged). */
-struct admin *admin_open(const struct admin_host *host,
-    const struct config_admin *conf);
+/* Binds as conf says, which has a `bind`, or takes over fd (also on failure), which is
+ * bound there already (else -1); answers as soon as the loop runs. NULL: could not be
+ * bound, or no memory (logged). */
+struct admin *admin_open(const struct admin_host *host, const struct config_admin *conf,
+    int fd);
+
+/* The descriptor it listens on, borrowed, or -1; *own_file_r: it is that of a unix socket
+ * whose file goes with us. */
+int admin_socket(const struct admin *a, bool *own_file_r);
+
+/* Of a socket that was taken over: the file is ours from now on. */
+void admin_own(struct admin *a);
+
+/* Another process answers on the same socket: accepts nobody and forgets the file. Some
+ * turns of the loop later comes admin_stop. */
+void admin_leave(struct admin *a);
 
 /* Where it listens, as a line for people and scripts: "127.0.0.1:9900", "unix:/path".
  */
 void admin_address(const struct admin *a, struct strbuf *out);
 
-/* After a reload: reads the token anew. If that fails the old one stays (logged). */
-void admin_reload(struct admin *a, const struct config_admin *conf);
+/* After a reload: reads the token anew. If that fails the old one stays (logged). True:
+ * it is another one. */
+bool admin_reload(struct admin *a, const struct config_admin *conf);
 
 /* Accepts nobody any more: another roost may come to the address. Idempotent. */
 void admin_stop(struct admin *a);

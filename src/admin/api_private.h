@@ -33,7 +33,8 @@ struct admin {
 	struct evhttp *http;
 	struct evhttp_bound_socket *socket; /* NULL: stopped */
 	struct addr addr;
-	struct listener_file file; /* of a unix socket */
+	char path[108];            /* of a unix socket, */
+	struct listener_file file; /* and what of it is ours to remove */
 	struct token token;
 	uint64_t started_ms;
 	struct call *waiting; /* for workers */

@@ -28,6 +28,16 @@ struct config_pins {
 	char *secret_file; /* secret_file: none (random secret) */
 };
 
+/* How roost ends when it is told to, and how it makes room for its successor. */
+struct config_shutdown {
+	uint64_t grace_ms; /* grace: 10s, for exchanges and sessions to end */
+};
+
+struct config_upgrade {
+	uint64_t timeout_ms; /* timeout: 30s, for the new process to be ready */
+	uint64_t grace_ms;   /* grace: 5m, for the old one to end */
+};
+
 struct config_resolver {
 	char **servers; /* servers: []; host:port of name servers, else the system's */
 	size_t n_servers;
@@ -318,6 +328,8 @@ struct config {
 	struct config_access_log access_log;
 	struct config_admin admin;
 	struct config_pins pins;
+	struct config_shutdown shutdown;
+	struct config_upgrade upgrade;
 	struct config_resolver resolver;
 	struct config_error_page *error_pages;
 	size_t n_error_pages;

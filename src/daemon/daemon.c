@@ -10,6 +10,8 @@
 #include "base/strbuf.h"
 #include "config/config.h"
 #include "daemon/control.h"
+#include "daemon/files.h"
+#include "daemon/heritage.h"
 #include "daemon/process.h"
 #include "daemon/sockets.h"
 #include "daemon/worker.h"
@@ -107,7 +109,7 @@ on_worker_gone(void *arg)
 }
 
 static bool
-start_workers(struct control *c, size_t n_workers)
+start_workers(struct control *c, size_t n_workers, struct sockets_change *change)
 {
 	const struct worker_shared shared = {
 	    .pins = c->pins,
@@ -124,8 +126,8 @@ start_workers(struct control *c, size_t n_workers)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	c->workers = calloc(n_workers, sizeof(struct worker *));
 	for (size_t i = 0; c->workers && i < n_workers; i++) {
-		c->workers[i] = worker_start(&shared, c->snapshot,
-		    sockets_give(c->sockets), c->snapshot->config->n_listeners);
+		c->workers[i] =
+		    worker_start(&shared, c->snapshot, sockets_share(change, i));
 		if (!c->workers[i])
 			break;
 		c->n_workers++;
@@ -136,16 +138,16 @@ start_workers(struct control *c, size_t n_workers)
 
 /* ---- start ---- */
 
-/* The secret under which cookies are written: the file's, or one of our own. */
-static bool
-read_secret(struct control *c, const char *path)
+bool
+control_read_secret(const char *path, uint8_t secret_r[HASH_SECRET],
+    struct strbuf *error_r)
 {
 	char text[SECRET_FILE_MAX];
 	FILE *file;
 	size_t n;
 
 	if (!path) {
-		random_secret(c->secret, sizeof c->secret);
+		random_secret(secret_r, HASH_SECRET);
 		return true;
 	}
 	file = fopen(path, "re");
@@ -153,12 +155,31 @@ read_secret(struct control *c, const char *path)
 	if (file)
 		fclose(file);
 	if (n < 16) {
-		log_error(TOPIC_DAEMON, "%s: %s", path,
+		strbuf_printf(error_r, "%s: %s", path,
 		    file ? "a secret needs at least 16 bytes" : strerror(errno));
 		return false;
 	}
-	hash_derive_secret(c->secret, text, n);
+	hash_derive_secret(secret_r, text, n);
 	return true;
+}
+
+/* The secret under which cookies are written: the file's, that of the process before
+ * us, whose cookies shall stay good, or one of our own. */
+static bool
+take_secret(struct control *c, const char *path)
+{
+	const struct heritage *heritage = c->options->heritage;
+	struct strbuf error = STRBUF_INIT;
+	bool ok = true;
+
+	if (!path && heritage->secret_given)
+		memcpy(c->secret, heritage->secret, sizeof c->secret);
+	else
+		ok = control_read_secret(path, c->secret, &error);
+	if (!ok)
+		log_error(TOPIC_DAEMON, "%s", strbuf_cstr(&error));
+	strbuf_fini(&error);
+	return ok;
 }
 
 static void
@@ -176,7 +197,7 @@ set_up(struct control *c, struct config *config)
 	uint64_t seed;
 
 	event_set_log_callback(on_library_message);
-	if (!read_secret(c, config->pins.secret_file)) {
+	if (!take_secret(c, config->pins.secret_file)) {
 		config_free(config);
 		return false;
 	}
@@ -184,6 +205,7 @@ set_up(struct control *c, struct config *config)
 	c->pins = pins_new(config->pins.max);
 	c->quota = quota_new(QUOTA_CLIENTS);
 	c->snapshot = control_make_snapshot(config, NULL);
+	c->first = c->snapshot ? snapshot_get(c->snapshot) : NULL;
 	c->loop = loop_new(c);
 	chooser_init(&c->chooser, c->pins, c->secret, seed);
 	c->planner = planner_new(&c->chooser, on_move, c);
@@ -218,38 +240,66 @@ open_access_log(struct control *c)
 	return c->access_log != NULL;
 }
 
-/* Everything that may need privileges, then gives them up. */
+/* Who took over from a process may be that user already, and could not become it
+ * again. */
 static bool
-claim_resources(struct control *c, size_t n_workers)
+become_user(struct control *c, struct strbuf *error)
 {
 	const struct daemon_options *o = c->options;
+	bool is_heir = o->heritage->link >= 0;
+
+	return !o->user || (is_heir && geteuid() != 0) ||
+	       process_drop_privileges(o->user, error);
+}
+
+/* That roost is running already is a better answer than that its ports are taken, so
+ * this comes first. */
+static bool
+claim_pid_file(const struct control *c, struct strbuf *error)
+{
+	const struct daemon_options *o = c->options;
+
+	return !o->pid_file || o->heritage->pid_file >= 0 ||
+	       process_pid_file(o->pid_file, error);
+}
+
+/* Everything that may need privileges, then gives them up. */
+static struct sockets_change *
+claim_resources(struct control *c, size_t n_workers)
+{
 	struct strbuf error = STRBUF_INIT;
+	struct sockets_change *change = NULL;
 	bool ok;
 
-	/* the pid file first: that roost is running already is a better answer than
-	 * that its ports are taken */
-	ok = (!o->pid_file || process_pid_file(o->pid_file, &error)) &&
-	     (c->sockets = sockets_bind(c->snapshot->config, n_workers)) &&
-	     open_access_log(c) && control_open_admin(c) &&
-	     (!o->user || process_drop_privileges(o->user, &error));
+	if (claim_pid_file(c, &error))
+		c->sockets = sockets_new(n_workers);
+	if (c->sockets)
+		change = sockets_prepare(c->sockets, c->snapshot->config,
+		    c->options->heritage, &error);
+	ok = change && open_access_log(c) && control_open_admin(c);
+	if (ok) {
+		heritage_fini(c->options->heritage);
+		ok = become_user(c, &error);
+	}
 	if (error.len)
 		log_error(TOPIC_DAEMON, "%s", strbuf_cstr(&error));
 	strbuf_reset(&error);
-	if (ok && o->core_dumps && !process_allow_core_dumps(&error))
+	if (ok && c->options->core_dumps && !process_allow_core_dumps(&error))
 		log_warn(TOPIC_DAEMON, "%s", strbuf_cstr(&error));
 	strbuf_fini(&error);
-	return ok;
+	if (ok)
+		return change;
+	sockets_cancel(change);
+	return NULL;
 }
 
-/* Says where we listen; the admin API's address also as a line. */
+/* Says where the admin API is, also as a line. */
 static void
-announce(const struct control *c, struct strbuf *admin)
+announce_admin(const struct control *c, struct strbuf *admin)
 {
-	sockets_announce(c->sockets);
 	if (!c->admin)
 		return;
 	admin_address(c->admin, admin);
-	log_notice(TOPIC_LISTENER, "admin API on %s", strbuf_cstr(admin));
 	strbuf_lit(admin, "\n");
 }
 
@@ -269,29 +319,56 @@ log_ready(size_t n_workers, unsigned long descriptors)
 		    sessions);
 }
 
-static bool
-start(struct control *c)
+bool
+control_write_ports(const struct control *c)
 {
 	struct strbuf admin = STRBUF_INIT;
 	bool ok;
 
-	const struct config *config = c->snapshot->config;
-	size_t n_workers = config->workers ? config->workers : process_cpus();
-	unsigned long descriptors = process_raise_descriptors();
-
-	if (!claim_resources(c, n_workers))
-		return false;
-	c->resolver = resolver_start(control_on_found, c);
-	if (!c->resolver || !start_workers(c, n_workers))
-		return false;
-	resolver_watch(c->resolver, c->snapshot);
-	prober_watch(c->prober, c->snapshot);
-	announce(c, &admin);
-	log_ready(n_workers, descriptors);
+	announce_admin(c, &admin);
 	ok = !c->options->ports_file ||
 	     sockets_write(c->sockets, c->options->ports_file, strbuf_cstr(&admin));
 	strbuf_fini(&admin);
 	return ok;
+}
+
+/* Workers, and what they need to hear of. */
+static bool
+start_threads(struct control *c, size_t n_workers, struct sockets_change *change)
+{
+	bool ok;
+
+	c->resolver = resolver_start(control_on_found, c);
+	ok = c->resolver && start_workers(c, n_workers, change);
+	if (ok)
+		sockets_commit(c->sockets, change);
+	else
+		sockets_cancel(change);
+	return ok;
+}
+
+static bool
+start(struct control *c)
+{
+	const struct config *config = c->snapshot->config;
+	size_t n_workers = config->workers ? config->workers : process_cpus();
+	unsigned long descriptors = process_raise_descriptors();
+	struct sockets_change *change = claim_resources(c, n_workers);
+	struct strbuf admin = STRBUF_INIT;
+
+	if (!change || !start_threads(c, n_workers, change))
+		return false;
+	resolver_watch(c->resolver, c->snapshot);
+	prober_watch(c->prober, c->snapshot);
+	announce_admin(c, &admin);
+	if (c->admin)
+		log_notice(TOPIC_LISTENER, "admin API on %.*s", (int)admin.len - 1,
+		    strbuf_cstr(&admin));
+	strbuf_fini(&admin);
+	if (!control_watch_files(c) || !control_write_ports(c) || !upgrade_say_ready(c))
+		return false;
+	log_ready(n_workers, descriptors);
+	return true;
 }
 
 /* ---- end ---- */
@@ -337,7 +414,10 @@ tear_down(struct control *c)
 	free(c->workers);
 	if (c->access_log)
 		sink_close(c->access_log);
+	upgrade_fini(c);
+	pulse_fini(c);
 	sockets_free(c->sockets);
+	files_free(c->files);
 	resolver_stop(c->resolver);
 	signals_forget(c);
 	admin_free(c->admin);
@@ -348,8 +428,8 @@ tear_down(struct control *c)
 	panics_fini(&c->panics);
 	if (c->loop)
 		loop_free(c->loop);
-	if (c->snapshot)
-		snapshot_put(c->snapshot);
+	snapshot_put(c->first);
+	snapshot_put(c->snapshot);
 	if (c->pins)
 		pins_free(c->pins);
 	if (c->quota)
@@ -369,7 +449,9 @@ daemon_run(const struct daemon_options *options, struct config *config)
 		return EXIT_START;
 	}
 	c->options = options;
-	if (options->detach && !process_detach()) {
+	upgrade_init(c);
+	/* the process before us is detached already */
+	if (options->detach && options->heritage->link < 0 && !process_detach()) {
 		log_error(TOPIC_DAEMON, "cannot detach (%s)", strerror(errno));
 		config_free(config);
 	} else if (set_up(c, config) && start(c)) {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct config;
+struct heritage;
 
 /* Exit codes of roost(8). */
 enum { EXIT_STOPPED = 0, EXIT_CONFIG = 1, EXIT_START = 2, EXIT_USAGE = 64 };
@@ -22,6 +23,9 @@ struct daemon_options {
 	const char *ports_file; /* gets the actual listening addresses; or NULL */
 	bool detach;
 	bool core_dumps;
+	bool watch;                /* reload when a file has changed */
+	char **argv;               /* as we were started, for an upgrade */
+	struct heritage *heritage; /* what the predecessor left */
 };
 
 /* Runs until it is told to stop; takes over config. Returns the exit code. */

@@ -8,6 +8,7 @@
 
 #include "admin/api.h"
 #include "config/config.h"
+#include "daemon/heritage.h"
 #include "daemon/worker.h"
 #include "upstream/upstream.h"
 
@@ -52,9 +53,24 @@ admin_is_stopping(void *arg)
 	return ((struct control *)arg)->stopping;
 }
 
+static void
+admin_reload_now(void *arg, struct admin_reload_answer *answer)
+{
+	control_reload(arg, answer);
+}
+
+static bool
+admin_upgrade_now(void *arg, struct strbuf *text_r)
+{
+	return upgrade_start(arg, text_r);
+}
+
 bool
 control_open_admin(struct control *c)
 {
+	const struct config_admin *conf = &c->snapshot->config->admin;
+	struct addr addr = conf->addr;
+	int fd;
 	const struct admin_host host = {
 	    .loop = c->loop,
 	    .pins = c->pins,
@@ -65,11 +81,15 @@ control_open_admin(struct control *c)
 	    .visit = admin_visit,
 	    .counter = admin_counter,
 	    .is_stopping = admin_is_stopping,
+	    .reload = admin_reload_now,
+	    .upgrade = admin_upgrade_now,
 	    .arg = c,
 	};
 
-	if (!c->snapshot->config->admin.bind)
+	if (!conf->bind)
 		return true;
-	c->admin = admin_open(&host, &c->snapshot->config->admin);
+	fd = heritage_take(c->options->heritage, true, &addr, conf->unix_path,
+	    &c->admin_is_heir);
+	c->admin = admin_open(&host, conf, fd);
 	return c->admin != NULL;
 }

@@ -30,7 +30,7 @@ take_found(struct message *message, void *to)
 	if (c && !c->stopping)
 		s = snapshot_found(c->snapshot, &m->found, &changed);
 	if (s)
-		snapshot_put(control_set_snapshot(c, s));
+		snapshot_put(control_set_snapshot(c, s, NULL));
 	else if (changed)
 		log_error(TOPIC_DAEMON, "out of memory (addresses of %s)", m->address);
 	free(m);

@@ -277,6 +277,33 @@ process_pid_file_remove(void)
 	pid_fd = -1;
 }
 
+int
+process_pid_file_fd(void)
+{
+	return pid_fd;
+}
+
+bool
+process_pid_file_adopt(const char *path, int fd, struct strbuf *error)
+{
+	char text[32];
+	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+
+	pid_fd = fd;
+	pid_path = strdup(path);
+	if (pwrite(fd, text, (size_t)n, 0) == n && ftruncate(fd, n) == 0)
+		return true;
+	strbuf_printf(error, "%s: %s", path, strerror(errno));
+	return false;
+}
+
+void
+process_pid_file_leave(void)
+{
+	free(pid_path);
+	pid_path = NULL;
+}
+
 /* ---- limits ---- */
 
 unsigned long

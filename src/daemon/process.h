@@ -39,6 +39,12 @@ bool process_pid_file(const char *path, struct strbuf *error);
 /* Removes the pid file that was written, or empties it where it may not be removed. */
 void process_pid_file_remove(void);
 
+/* For an upgrade: the locked descriptor of the pid file, or -1; the new process, which
+ * has it as fd (taken over), makes the file its own; the old one leaves it alone. */
+int process_pid_file_fd(void);
+bool process_pid_file_adopt(const char *path, int fd, struct strbuf *error);
+void process_pid_file_leave(void);
+
 /* Raises the limit of descriptors as far as allowed; returns it. */
 unsigned long process_raise_descriptors(void);
 

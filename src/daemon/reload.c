@@ -2,6 +2,10 @@
  *
  * reload.c - another configuration while everything runs.
  *
+ * It is read and checked aside, and compared by value with the one in force: what is
+ * the same is not touched, and where all is the same nothing is. What can fail is done
+ * first.
+ *
  * Owner and thread: the control thread.
  */
 #include "daemon/control.h"
@@ -10,7 +14,11 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "config/config.h"
+#include "daemon/files.h"
+#include "daemon/sockets.h"
+#include "daemon/systemd.h"
 #include "daemon/worker.h"
+#include "loop/loop.h"
 #include "route/pins.h"
 #include "route/router.h"
 #include "upstream/probe.h"
@@ -48,25 +56,55 @@ control_make_snapshot(struct config *config, const struct snapshot *old)
 	return s;
 }
 
-static void
-log_changes(const struct config *old, const struct config *new)
-{
-	struct strbuf changes = STRBUF_INIT, restart = STRBUF_INIT;
+/* ---- what changes ---- */
 
-	config_diff(old, new, &changes, &restart);
-	log_lines(LEVEL_NOTICE, &changes);
-	if (restart.len) {
-		log_warn(TOPIC_CONFIG, "these changes need a restart:");
-		log_lines(LEVEL_WARN, &restart);
-	}
-	log_notice(TOPIC_CONFIG, "configuration reloaded%s",
-	    changes.len || restart.len ? "" : " (nothing has changed)");
-	strbuf_fini(&changes);
-	strbuf_fini(&restart);
+/* Not in the file, but named there. */
+static void
+look_at_secret(const struct control *c, const struct config *config,
+    struct strbuf *restart)
+{
+	uint8_t secret[HASH_SECRET];
+	struct strbuf error = STRBUF_INIT;
+	const char *path = config->pins.secret_file;
+
+	if (path && c->first->config->pins.secret_file &&
+	    control_read_secret(path, secret, &error) &&
+	    memcmp(secret, c->secret, sizeof secret) != 0)
+		strbuf_lit(restart, "pins.secret_file: what is in it has changed\n");
+	strbuf_fini(&error);
 }
 
+static void
+compare(const struct control *c, const struct config *config,
+    struct admin_reload_answer *answer)
+{
+	struct strbuf unused = STRBUF_INIT;
+
+	config_diff(c->snapshot->config, config, &answer->changes, &unused);
+	strbuf_reset(&unused);
+	/* what an earlier reload could not take over is still to come */
+	config_diff(c->first->config, config, &unused, &answer->restart);
+	look_at_secret(c, config, &answer->restart);
+	strbuf_fini(&unused);
+}
+
+static void
+log_changes(struct admin_reload_answer *answer)
+{
+	log_lines(LEVEL_NOTICE, &answer->changes);
+	if (answer->restart.len) {
+		log_warn(TOPIC_CONFIG, "these changes need a restart:");
+		log_lines(LEVEL_WARN, &answer->restart);
+	}
+	log_notice(TOPIC_CONFIG, "configuration reloaded%s",
+	    answer->changes.len ? "" : " (nothing has changed)");
+}
+
+/* ---- taking over ---- */
+
 struct snapshot *
-control_set_snapshot(struct control *c, struct snapshot *s)
+control_set_snapshot(struct control *c, struct snapshot *s,
+    struct sockets_change *change)
 {
 	struct snapshot *old = c->snapshot;
 
@@ -75,38 +113,155 @@ control_set_snapshot(struct control *c, struct snapshot *s)
 	c->snapshot = s;
 	prober_watch(c->prober, s);
 	for (size_t i = 0; i < c->n_workers; i++)
-		worker_set_snapshot(c->workers[i], s);
+		worker_set_snapshot(c->workers[i], s,
+		    change ? sockets_share(change, i) : NULL);
 	return old;
 }
 
-static void
-take_over(struct control *c, struct snapshot *s)
+static bool
+log_levels_differ(const struct log_settings *a, const struct log_settings *b)
 {
-	struct snapshot *old = control_set_snapshot(c, s);
+	return a->level != b->level || memcmp(a->topics, b->topics, sizeof a->topics);
+}
 
-	log_set_levels(&s->config->log);
+static void
+take_over(struct control *c, struct snapshot *s, struct sockets_change *change)
+{
+	struct snapshot *old = control_set_snapshot(c, s, change);
+
+	if (sockets_commit(c->sockets, change))
+		control_write_ports(c);
+	/* what was set while running stays until the file says something else */
+	if (log_levels_differ(&old->config->log, &s->config->log))
+		log_set_levels(&s->config->log);
 	pins_set_max(c->pins, s->config->pins.max);
 	resolver_watch(c->resolver, s);
-	if (c->admin)
-		admin_reload(c->admin, &s->config->admin);
-	log_changes(old->config, s->config);
 	snapshot_put(old);
 }
 
-void
-control_reload(struct control *c)
+/* Takes over config. What can fail comes first, and changes nothing. */
+static bool
+apply(struct control *c, struct config *config, struct admin_reload_answer *answer)
 {
-	struct strbuf errors = STRBUF_INIT;
-	struct config *config =
-	    config_load(c->options->config_file, &c->options->flags, &errors);
-	struct snapshot *s = config ? control_make_snapshot(config, c->snapshot) : NULL;
+	struct sockets_change *change =
+	    sockets_prepare(c->sockets, config, NULL, &answer->problems);
+	struct snapshot *s;
 
-	if (s) {
-		take_over(c, s);
-	} else {
-		log_lines(LEVEL_ERROR, &errors);
-		log_error(TOPIC_CONFIG, "reload failed (%s); the running one stays",
-		    config ? "out of memory" : "bad configuration");
+	if (!change) {
+		config_free(config);
+		return false;
 	}
-	strbuf_fini(&errors);
+	s = control_make_snapshot(config, c->snapshot);
+	if (!s) {
+		strbuf_lit(&answer->problems, "out of memory\n");
+		sockets_cancel(change);
+		return false;
+	}
+	take_over(c, s, change);
+	return true;
+}
+
+static const struct config_admin *
+running_admin(const struct control *c)
+{
+	return &c->snapshot->config->admin;
+}
+
+static void
+renew_token(struct control *c, struct admin_reload_answer *answer)
+{
+	bool listed =
+	    strstr(strbuf_cstr(&answer->changes), "admin.token_file:") != NULL;
+
+	if (c->admin && admin_reload(c->admin, running_admin(c)) && !listed)
+		strbuf_lit(&answer->changes,
+		    "admin.token_file: what is in it has changed\n");
+}
+
+/* Takes over config, or NULL. */
+static bool
+consider(struct control *c, struct config *config, struct admin_reload_answer *answer)
+{
+	if (!config)
+		return false;
+	if (!admin_check(&config->admin, &answer->problems)) {
+		strbuf_lit(&answer->problems, "\n");
+		config_free(config);
+		return false;
+	}
+	compare(c, config, answer);
+	if (answer->changes.len == 0)
+		config_free(config);
+	else if (!apply(c, config, answer))
+		return false;
+	renew_token(c, answer);
+	return true;
+}
+
+static bool
+reload(struct control *c, struct admin_reload_answer *answer)
+{
+	if (c->stopping || c->predecessor || c->upgrade.state != UPGRADE_NONE) {
+		/* the listeners are to be the same in both processes */
+		strbuf_puts(&answer->problems,
+		    c->stopping ? "roost is stopping\n" : "an upgrade is under way\n");
+		return false;
+	}
+	return consider(c,
+	    config_load(c->options->config_file, &c->options->flags, &answer->problems),
+	    answer);
+}
+
+void
+control_reload(struct control *c, struct admin_reload_answer *answer)
+{
+	systemd_reloading();
+	answer->ok = reload(c, answer);
+	if (answer->ok) {
+		log_changes(answer);
+		control_watch_files(c);
+	} else {
+		strbuf_reset(&answer->changes);
+		strbuf_reset(&answer->restart);
+		log_lines(LEVEL_ERROR, &answer->problems);
+		log_error(TOPIC_CONFIG, "reload failed; the running one stays");
+	}
+	systemd_ready(pulse_status(c));
+}
+
+void
+control_reload_silently(struct control *c)
+{
+	struct admin_reload_answer answer = {.ok = false};
+
+	control_reload(c, &answer);
+	admin_reload_fini(&answer);
+}
+
+/* ---- watching ---- */
+
+static void
+on_files(void *arg)
+{
+	struct control *c = arg;
+
+	log_notice(TOPIC_CONFIG, "a file of the configuration has changed");
+	control_reload_silently(c);
+}
+
+bool
+control_watch_files(struct control *c)
+{
+	const struct config *config = c->snapshot->config;
+	const char *paths[FILES_MAX] = {config->file, config->pins.secret_file,
+	    config->admin.token_file};
+	size_t n = 3;
+
+	if (!c->options->watch)
+		return true;
+	for (size_t i = 0; i < config->n_error_pages && n < FILES_MAX; i++)
+		paths[n++] = config->error_pages[i].file;
+	if (!c->files)
+		c->files = files_new(c->loop, on_files, c);
+	return c->files && files_watch(c->files, paths, n);
 }

@@ -9,18 +9,28 @@
 #include "admin/api.h"
 #include "base/log.h"
 #include "base/sink.h"
+#include "base/strbuf.h"
+#include "config/config.h"
 #include "daemon/sockets.h"
+#include "daemon/systemd.h"
 #include "daemon/worker.h"
 #include "loop/loop.h"
+#include "upstream/upstream.h"
 #include <event2/event.h>
 #include <signal.h>
-
-enum { GRACE_MS = 10000 }; /* what a graceful stop may take */
 
 void
 control_stop(struct control *c)
 {
+	const struct worker_stop how = {
+	    .why = REASON_SHUTDOWN,
+	    .grace_ms = c->snapshot->config->shutdown.grace_ms,
+	};
+
 	log_notice(TOPIC_DAEMON, c->stopping ? "stopping now" : "stopping");
+	if (!c->stopping)
+		systemd_stopping();
+	upgrade_cancel(c);
 	sockets_end(c->sockets);
 	if (c->admin)
 		admin_stop(c->admin);
@@ -28,8 +38,18 @@ control_stop(struct control *c)
 		if (c->stopping)
 			worker_quit(c->workers[i]);
 		else
-			worker_stop(c->workers[i], GRACE_MS);
+			worker_stop(c->workers[i], &how);
 	c->stopping = true;
+}
+
+static void
+start_upgrade(struct control *c)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	if (!upgrade_start(c, &text))
+		log_error(TOPIC_DAEMON, "no upgrade (%s)", strbuf_cstr(&text));
+	strbuf_fini(&text);
 }
 
 static void
@@ -40,7 +60,7 @@ on_signal(evutil_socket_t number, short what, void *arg)
 	switch (number) {
 	case SIGHUP:
 		if (!c->stopping)
-			control_reload(c);
+			control_reload_silently(c);
 		break;
 	case SIGUSR1:
 		if (log_reopen())
@@ -48,11 +68,12 @@ on_signal(evutil_socket_t number, short what, void *arg)
 		if (c->access_log)
 			sink_reopen(c->access_log);
 		break;
+	case SIGUSR2: start_upgrade(c); break;
 	default: control_stop(c);
 	}
 }
 
-static const int handled[CONTROL_SIGNALS] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT};
+static const int handled[CONTROL_SIGNALS] = {SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGINT};
 
 bool
 signals_catch(struct control *c)

@@ -5,10 +5,10 @@
 #include "daemon/worker.h"
 
 #include "base/log.h"
+#include "daemon/ears.h"
 #include "http/access_log.h"
 #include "http/door.h"
 #include "http/exchange.h"
-#include "net/listener.h"
 #include "route/planner.h"
 #include "route/quota.h"
 #include "upstream/backend.h"
@@ -16,18 +16,18 @@
 #include "ws/registry.h"
 #include "ws/session.h"
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { LOOK_MS = 50 }; /* while stopping: how often to see whether all is done */
+enum {
+	LOOK_MS = 50,    /* while stopping: how often to see whether all is done */
+	ANSWER_MS = 3000 /* the last who is told a Close still has to answer it */
+};
 
 /* Owner: the control thread. Thread: its own, but for the functions of worker.h. */
 struct worker {
 	struct loop *loop;
 	struct worker_shared shared;
-	struct listener **listeners;
-	size_t n_listeners;
+	struct ears ears;
 	struct chooser chooser;
 	struct pools pools;
 	struct access access;
@@ -43,12 +43,14 @@ struct worker {
 struct worker_message {
 	struct message message;    /* first */
 	struct snapshot *snapshot; /* of new snapshots: a reference */
+	struct share *share;       /* likewise: owned, or NULL */
 	struct backend *to;        /* of moves: a reference */
 	struct hash128 key;
 	enum move_why why;
 	uint32_t delay_ms;
-	uint64_t grace_ms;
-	uint64_t who; /* of seats */
+	struct worker_stop stop;
+	atomic_bool *alive; /* of questions: borrowed */
+	uint64_t who;       /* of seats */
 	bool (*visit)(void *arg, struct registry *registry);
 	void *arg; /* of visits */
 };
@@ -58,6 +60,7 @@ message_free(struct worker_message *m)
 {
 	if (m->snapshot)
 		snapshot_put(m->snapshot);
+	share_free(m->share);
 	backend_put(m->to);
 	free(m);
 }
@@ -76,6 +79,18 @@ message_new(void (*deliver)(struct message *, void *))
 	return m;
 }
 
+/* A share that is not taken goes with the message. */
+static void
+follow_listeners(struct worker *w, struct worker_message *m)
+{
+	if (!m->share)
+		ears_follow(&w->ears);
+	else if (ears_take(&w->ears, m->share))
+		m->share = NULL;
+	else
+		log_error(TOPIC_DAEMON, "out of memory (listeners)");
+}
+
 static void
 take_snapshot(struct message *message, void *to)
 {
@@ -86,6 +101,7 @@ take_snapshot(struct message *message, void *to)
 	if (view) {
 		registry_set_view(&w->registry, view);
 		front_set_view(&w->front, view);
+		follow_listeners(w, m);
 		pools_retire(&w->pools);
 	}
 	message_free(m);
@@ -114,11 +130,10 @@ on_look(struct timer *t)
 		loop_timer(w->loop, t, LOOK_MS);
 }
 
-static void
-close_listeners(struct worker *w)
+static uint64_t
+spread_ms(uint64_t grace_ms)
 {
-	for (size_t i = 0; i < w->n_listeners; i++)
-		listener_close(&w->listeners[i]);
+	return grace_ms - (grace_ms / 2 < ANSWER_MS ? grace_ms / 2 : ANSWER_MS);
 }
 
 static void
@@ -128,11 +143,13 @@ take_stop(struct message *message, void *to)
 	struct worker *w = to;
 
 	if (w) {
-		close_listeners(w);
-		front_stop(&w->front);
-		/* the last of the spread still has time to answer the Close */
-		registry_stop(&w->registry, m->grace_ms / 2);
-		w->stop_by_ms = clock_now_ms() + m->grace_ms;
+		if (m->stop.why == REASON_UPGRADED)
+			ears_leave(&w->ears);
+		else
+			ears_close(&w->ears);
+		front_stop(&w->front, m->stop.idle_ms);
+		registry_stop(&w->registry, m->stop.why, spread_ms(m->stop.grace_ms));
+		w->stop_by_ms = clock_now_ms() + m->stop.grace_ms;
 		loop_timer(w->loop, &w->look, 0);
 	}
 	message_free(m);
@@ -149,13 +166,16 @@ take_quit(struct message *message, void *to)
 }
 
 void
-worker_set_snapshot(struct worker *w, struct snapshot *snapshot)
+worker_set_snapshot(struct worker *w, struct snapshot *snapshot, struct share *share)
 {
 	struct worker_message *m = message_new(take_snapshot);
 
-	if (!m)
+	if (!m) {
+		share_free(share);
 		return;
+	}
 	m->snapshot = snapshot_get(snapshot);
+	m->share = share;
 	loop_post(w->loop, &m->message);
 }
 
@@ -200,14 +220,36 @@ worker_visit(struct worker *w, bool (*visit)(void *arg, struct registry *registr
 }
 
 void
-worker_stop(struct worker *w, uint64_t grace_ms)
+worker_stop(struct worker *w, const struct worker_stop *how)
 {
 	struct worker_message *m = message_new(take_stop);
 
 	if (!m)
 		return;
-	m->grace_ms = grace_ms;
+	m->stop = *how;
 	loop_post(w->loop, &m->message);
+}
+
+static void
+take_question(struct message *message, void *to)
+{
+	struct worker_message *m = (struct worker_message *)(void *)message;
+
+	if (to)
+		atomic_store(m->alive, true);
+	message_free(m);
+}
+
+bool
+worker_ask(struct worker *w, atomic_bool *alive)
+{
+	struct worker_message *m = message_new(take_question);
+
+	if (!m)
+		return false;
+	m->alive = alive;
+	loop_post(w->loop, &m->message);
+	return true;
 }
 
 void
@@ -281,8 +323,9 @@ run(void *arg)
 {
 	struct worker *w = arg;
 
+	pthread_setname_np(pthread_self(), "roost-worker");
 	loop_run(w->loop);
-	close_listeners(w);
+	ears_fini(&w->ears);
 	front_fini(&w->front);
 	registry_fini(&w->registry);
 	pools_fini(&w->pools);
@@ -292,38 +335,12 @@ run(void *arg)
 }
 
 static void
-close_all(const int *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		close(fds[i]);
-}
-
-static void
 worker_free(struct worker *w)
 {
 	if (w->loop)
 		loop_free(w->loop);
 	chooser_fini(&w->chooser);
-	free(w->listeners);
 	free(w);
-}
-
-static bool
-open_listeners(struct worker *w, const int *fds, size_t n)
-{
-	w->listeners = calloc(n, sizeof(struct listener *));
-	for (size_t i = 0; w->listeners && i < n; i++) {
-		w->listeners[i] = listener_open(w->loop, fds[i], front_accept,
-		    &w->front.entrances[i]);
-		if (!w->listeners[i]) {
-			close_all(fds + i, n - i);
-			return false;
-		}
-		w->n_listeners++;
-	}
-	if (!w->listeners)
-		close_all(fds, n);
-	return w->listeners != NULL;
 }
 
 static bool
@@ -354,33 +371,32 @@ set_up(struct worker *w, const struct worker_shared *shared, struct snapshot *sn
 	    .seat_arg = w,
 	};
 	front_init(&w->front);
+	ears_init(&w->ears, w->loop, &w->front);
 	timer_init(&w->look, on_look);
 	view = view_new(snapshot_get(snapshot));
 	if (!view)
 		return false;
 	front_set_view(&w->front, view);
 	return access_open(&w->access, shared->access_log,
-		   snapshot->config->access_log.format) &&
-	       front_open(&w->front, snapshot->config->n_listeners);
+	    snapshot->config->access_log.format);
 }
 
 struct worker *
 worker_start(const struct worker_shared *shared, struct snapshot *snapshot,
-    const int *fds, size_t n)
+    struct share *share)
 {
 	struct worker *w = calloc(1, sizeof *w);
+	bool ready = w && set_up(w, shared, snapshot);
+	bool listens = ready && ears_take(&w->ears, share);
 
-	if (!w || !set_up(w, shared, snapshot)) {
-		close_all(fds, n);
-		goto fail;
-	}
-	if (!open_listeners(w, fds, n) || pthread_create(&w->thread, NULL, run, w)) {
-		close_listeners(w);
+	if (!listens)
+		share_free(share);
+	else if (pthread_create(&w->thread, NULL, run, w) == 0)
+		return w;
+	if (ready) {
+		ears_fini(&w->ears);
 		front_fini(&w->front);
-		goto fail;
 	}
-	return w;
-fail:
 	if (w)
 		worker_free(w);
 	return NULL;

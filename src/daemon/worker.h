@@ -9,7 +9,9 @@
 #define ROOST_DAEMON_WORKER_H
 
 #include "base/hash.h"
+#include "base/reasons.h"
 #include "loop/counters.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +20,7 @@ struct move;
 struct pins;
 struct quota;
 struct registry;
+struct share;
 struct sink;
 struct snapshot;
 struct worker;
@@ -26,32 +29,45 @@ struct worker;
 struct worker_shared {
 	struct pins *pins;
 	struct quota *quota;
-	struct sink *access_log; /* NULL: none */
+	struct sink *access_log;    /* NULL: none */
 	const uint8_t *secret;      /* HASH_SECRET bytes */
 	void (*on_gone)(void *arg); /* called on the worker's thread as its last act */
 	void *arg;
 };
 
-/* Starts a thread that serves the listening sockets fds[0..n) (taken over, also on
+/* Starts a thread that serves the listening sockets of the share (taken over, also on
  * failure) with this snapshot (a reference is taken). NULL: no memory or no thread. */
 struct worker *worker_start(const struct worker_shared *shared,
-    struct snapshot *snapshot, const int *fds, size_t n);
+    struct snapshot *snapshot, struct share *share);
 
-/* From now on this snapshot (a reference is taken). Control thread. */
-void worker_set_snapshot(struct worker *w, struct snapshot *snapshot);
+/* From now on this snapshot (a reference is taken), and what falls to the worker of its
+ * listeners (taken over), or NULL: they are the same as before. Control thread. */
+void worker_set_snapshot(struct worker *w, struct snapshot *snapshot,
+    struct share *share);
 
 /* Carry out what the planner decided. Control thread. */
 void worker_rehome(struct worker *w, const struct move *move);
 
 /* Calls visit on the worker's thread, between two turns of its loop, and again in each
- * further turn as long as it returns true. At the worker's end `registry` is NULL, which
- * is the last call. False: no memory, it will not be called. Control thread. */
+ * further turn as long as it returns true. At the worker's end `registry` is NULL,
+ * which is the last call. False: no memory, it will not be called. Control thread. */
 bool worker_visit(struct worker *w, bool (*visit)(void *arg, struct registry *registry),
     void *arg);
 
-/* Stop accepting, finish exchanges, close sessions spread over grace_ms; the worker
- * ends when nothing is left or grace_ms are over. Control thread. */
-void worker_stop(struct worker *w, uint64_t grace_ms);
+/* How to stop. */
+struct worker_stop {
+	enum reason why; /* SHUTDOWN; or UPGRADED: another process accepts meanwhile */
+	uint64_t grace_ms; /* so long may it take */
+	uint64_t idle_ms;  /* idle connections stay so long */
+};
+
+/* Stop accepting, finish exchanges, close sessions spread over the grace (as
+ * registry_stop says); the worker ends when nothing is left or the grace is over.
+ * Control thread. */
+void worker_stop(struct worker *w, const struct worker_stop *how);
+
+/* *alive becomes true when the worker gets to it. False: no memory. Control thread. */
+bool worker_ask(struct worker *w, atomic_bool *alive);
 
 /* End now. Control thread. */
 void worker_quit(struct worker *w);

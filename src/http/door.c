@@ -22,6 +22,7 @@ enum {
 	PIPELINE_MAX = 16384, /* bytes of later requests that may wait */
 	LINGER_MS = 2000,
 	LINGER_BYTES = 1 << 20, /* what a refused client may still send */
+	FRESH_MS = 1000, /* while stopping: for who has just come to ask something */
 };
 
 /* ---- life ---- */
@@ -45,6 +46,8 @@ leave_front(struct door *d)
 	d->state = DOOR_CLOSED;
 	timer_clear(&d->timer);
 	stream_close(&d->stream);
+	entrance_put(d->entrance);
+	d->entrance = NULL;
 	loop_bury(f->loop, &d->grave, bury);
 }
 
@@ -124,11 +127,21 @@ refuse(struct door *d, enum reason why)
 		door_close(d, why);
 }
 
+/* Nothing is asked and nothing on its way. */
+static bool
+is_idle(const struct door *d)
+{
+	return d->state <= DOOR_HEAD && d->in.len == 0 &&
+	       stream_queued(&d->stream) == 0;
+}
+
 static void
 on_timeout(struct timer *t)
 {
 	struct door *d = container_of(t, struct door, timer);
 
+	if (d->state == DOOR_HEAD && is_idle(d) && !stream_is_quiet(&d->stream))
+		return; /* just in time: what came is about to be read */
 	switch (d->state) {
 	case DOOR_PREFACE: door_close(d, REASON_HEADER_TIMEOUT); break;
 	case DOOR_HEAD:
@@ -167,10 +180,6 @@ consume_head(struct door *d, const char *p, size_t n)
 	enum reason why;
 	size_t used;
 
-	if (d->front->stopping) {
-		door_close(d, REASON_SHUTDOWN);
-		return 0;
-	}
 	switch (head_parse(p, n, &head, &used, &why)) {
 	case PARSE_DONE:
 		start_exchange(d, &head);
@@ -363,6 +372,25 @@ static const struct stream_ops stream_ops = {
     .on_broken = on_broken,
 };
 
+/* ---- stopping ---- */
+
+/* An idle connection of a front that stops. A request that is on its way meets a closed
+ * door; so who is talked to often gets the time to hear of it in a response. */
+static void
+let_go(struct door *d, uint64_t idle_ms)
+{
+	struct loop *loop = d->front->loop;
+
+	if (!d->served)
+		idle_ms = FRESH_MS;
+	else if (idle_ms)
+		idle_ms = random_below(&loop->random, (uint32_t)idle_ms) + 1;
+	else if (d->in.len == 0 && stream_is_quiet(&d->stream))
+		door_close(d, REASON_SHUTDOWN);
+	if (idle_ms)
+		loop_timer(loop, &d->timer, idle_ms);
+}
+
 /* ---- for exchange.c ---- */
 
 void
@@ -376,15 +404,18 @@ void
 door_exchange_done(struct door *d, bool keep_alive, bool all_read)
 {
 	d->exchange = NULL;
-	if (!keep_alive || d->front->stopping) {
+	d->served = true;
+	if (!keep_alive) {
 		linger(d, !all_read || d->in.len);
 		return;
 	}
 	d->state = DOOR_HEAD;
 	d->head_timed = false;
-	if (d->keepalive_ms)
+	if (d->front->stopping)
+		let_go(d, d->front->idle_ms); /* too late to say so in that response */
+	else if (d->keepalive_ms)
 		loop_timer(d->front->loop, &d->timer, d->keepalive_ms);
-	if (!d->consuming)
+	if (!d->consuming && d->state != DOOR_CLOSED)
 		consume_waiting(d);
 }
 
@@ -402,34 +433,37 @@ front_init(struct front *f)
 	timer_init(&f->waiting_timer, on_waiting);
 }
 
-bool
-front_open(struct front *f, size_t n)
+struct entrance *
+front_open(struct front *f, size_t place)
 {
-	f->entrances = calloc(n, sizeof *f->entrances);
-	if (!f->entrances)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		f->entrances[i] = (struct entrance){.front = f,
-		    .view = view_get(f->view),
-		    .conf = &f->view->snapshot->config->listeners[i]};
-	f->n_entrances = n;
-	return true;
+	struct entrance *e = calloc(1, sizeof *e);
+
+	if (!e)
+		return NULL;
+	e->front = f;
+	e->refs = 1;
+	entrance_follow(e, place);
+	return e;
 }
 
-/* The listener at that place is ours if it is bound as we are: listeners come and go
- * only with a restart, but the file may tell of that already. */
-static void
-refresh_entrance(struct entrance *e, size_t place, struct view *view)
+void
+entrance_follow(struct entrance *e, size_t place)
 {
-	const struct config *config = view->snapshot->config;
+	struct view *view = e->front->view;
 
-	if (place >= config->n_listeners ||
-	    strcmp(e->conf->bind, config->listeners[place].bind) != 0)
-		return;
-	e->conf = &config->listeners[place];
+	e->conf = &view->snapshot->config->listeners[place];
 	view_get(view);
 	view_put(e->view);
 	e->view = view;
+}
+
+void
+entrance_put(struct entrance *e)
+{
+	if (--e->refs)
+		return;
+	view_put(e->view);
+	free(e);
 }
 
 void
@@ -443,8 +477,6 @@ front_set_view(struct front *f, struct view *view)
 	for (size_t i = 0; i < config->n_upstreams; i++)
 		if (config->upstreams[i].timeouts.header_ms > f->header_ms)
 			f->header_ms = config->upstreams[i].timeouts.header_ms;
-	for (size_t i = 0; i < f->n_entrances; i++)
-		refresh_entrance(&f->entrances[i], i, view);
 }
 
 static void
@@ -457,7 +489,7 @@ shed(struct front *f, int fd)
 void
 front_accept(void *entrance, int fd, const struct addr *peer)
 {
-	const struct entrance *e = entrance;
+	struct entrance *e = entrance;
 	struct front *f = e->front;
 	struct door *d = calloc(1, sizeof *d);
 
@@ -469,6 +501,7 @@ front_accept(void *entrance, int fd, const struct addr *peer)
 	timer_init(&d->timer, on_timeout);
 	d->front = f;
 	d->entrance = e;
+	e->refs++;
 	d->peer = *peer;
 	door_set_client(d, peer);
 	d->state = door_expects_preface(d) ? DOOR_PREFACE : DOOR_HEAD;
@@ -482,16 +515,16 @@ front_accept(void *entrance, int fd, const struct addr *peer)
 }
 
 void
-front_stop(struct front *f)
+front_stop(struct front *f, uint64_t idle_ms)
 {
 	struct door *d, *next;
 
 	f->stopping = true;
+	f->idle_ms = idle_ms;
 	for (d = f->doors; d; d = next) {
 		next = d->next;
-		if (d->state <= DOOR_HEAD && d->in.len == 0 &&
-		    stream_queued(&d->stream) == 0)
-			door_close(d, REASON_SHUTDOWN);
+		if (is_idle(d))
+			let_go(d, idle_ms);
 	}
 }
 
@@ -503,10 +536,6 @@ front_fini(struct front *f)
 	graveyard_bury(&f->loop->graveyard);
 	exchange_free_spare(f);
 	timer_clear(&f->waiting_timer);
-	for (size_t i = 0; i < f->n_entrances; i++)
-		view_put(f->entrances[i].view);
-	free(f->entrances);
-	f->n_entrances = 0;
 	view_put(f->view);
 	f->view = NULL;
 	strbuf_fini(&f->out);

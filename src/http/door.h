@@ -70,12 +70,13 @@ struct upgrade_ops {
 	void (*drop)(struct upgrade *u);
 };
 
-/* One listener, as the doors that came in through it see it. Owner and thread: the
- * worker. */
+/* One listener, as the doors that came in through it see it. Counted: by whoever opened
+ * it and by its doors, which may outlive the listener. Thread: the worker's. */
 struct entrance {
 	struct front *front;                /* borrowed */
 	struct view *view;                  /* a reference: */
 	const struct config_listener *conf; /* of that view */
+	unsigned refs;
 };
 
 /* A worker's HTTP side. Owner and thread: the worker. */
@@ -89,9 +90,8 @@ struct front {
 	struct access *access; /* where lines of the access log go */
 	const struct quota_seat_ops *seat_ops;
 	void *seat_arg;
-	struct view *view;          /* owned: the newest configuration */
-	struct entrance *entrances; /* owned */
-	size_t n_entrances;
+	struct view *view;        /* owned: the newest configuration */
+	uint64_t idle_ms;         /* while stopping: so long may idle connections stay */
 	uint64_t header_ms;       /* longest header timeout of all upstreams */
 	struct door *doors;       /* all of them */
 	struct exchange *spare;   /* exchanges to be used again */
@@ -100,16 +100,21 @@ struct front {
 	struct strbuf out;    /* for building heads */
 	uint64_t last_number; /* of an exchange */
 	unsigned n_doors;
-	bool stopping;   /* finish what runs, start nothing */
+	bool stopping;   /* each connection closes after its next response */
 	bool place_free; /* the timer runs because of that */
 };
 
 /* `f` comes with its borrowed members (loop to seat_arg) set and all others zero. */
 void front_init(struct front *f);
 
-/* Makes room for n entrances, the listeners of the view in their order. False: no
- * memory. */
-bool front_open(struct front *f, size_t n);
+/* An entrance for the newest view's listener at `place`; NULL: no memory. */
+struct entrance *front_open(struct front *f, size_t place);
+
+/* The entrance's listener stands at `place` of the newest view. */
+void entrance_follow(struct entrance *e, size_t place);
+
+/* No more doors come in there. */
+void entrance_put(struct entrance *e);
 
 /* Takes over the view for all new exchanges. */
 void front_set_view(struct front *f, struct view *view);
@@ -117,8 +122,9 @@ void front_set_view(struct front *f, struct view *view);
 /* A new client connection; takes over fd. For listener_open, with an entrance. */
 void front_accept(void *entrance, int fd, const struct addr *peer);
 
-/* Closes idle connections now and each other one after its exchange. */
-void front_stop(struct front *f);
+/* Each connection closes after its next response, which says so; idle ones close at
+ * random within idle_ms (0: now), but for those that have yet to ask anything. */
+void front_stop(struct front *f, uint64_t idle_ms);
 
 /* Closes what is left, frees what is kept. */
 void front_fini(struct front *f);
@@ -137,8 +143,8 @@ enum door_state {
 /* Owner: the front. Freed by door_close, at the end of the turn. */
 struct door {
 	struct stream stream; /* first: stream callbacks cast back */
-	struct front *front;  /* borrowed, as this: */
-	const struct entrance *entrance;
+	struct front *front;  /* borrowed */
+	struct entrance *entrance; /* a reference */
 	struct door *next, *prev;
 	struct exchange *exchange; /* owned while state is EXCHANGE */
 	struct strbuf in; /* read and not consumed: part of a head, a body that must
@@ -155,6 +161,7 @@ struct door {
 	uint32_t discard_left; /* LINGER: what the client may still send; 0: nothing is
 				  expected, close when the answer is out */
 	bool head_timed;       /* the timer runs for the head that is arriving */
+	bool served;           /* it has had a response */
 	bool consuming;        /* door_consume is on the stack */
 	bool trusted;     /* client is a proxy whose word on its own client counts */
 	bool half_closed; /* the client will send nothing more, but listens */

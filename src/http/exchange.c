@@ -149,7 +149,8 @@ exchange_answer(struct exchange *x, struct reply *reply)
 	reply->minor = x->minor;
 	reply->html = x->html;
 	reply->head_only = x->method == METHOD_HEAD;
-	reply->keep_alive = x->keep_alive && x->request_state == REQUEST_SENT;
+	reply->keep_alive = x->keep_alive && x->request_state == REQUEST_SENT &&
+			    !x->front->stopping;
 	strbuf_reset(out);
 	head = reply_write(out, reply);
 	x->head_pending = false;

@@ -213,9 +213,10 @@ begin_response(struct exchange *x, const struct response *r)
 	x->client_body = answer.body;
 	x->conn_reusable = x->conn_reusable && r->keep_alive;
 	/* the rest of a request that was answered early is not waited for */
-	if (x->request_state != REQUEST_SENT || x->client_body == BODY_UNTIL_CLOSE)
+	if (x->request_state != REQUEST_SENT || x->client_body == BODY_UNTIL_CLOSE ||
+	    x->front->stopping)
 		x->keep_alive = false;
-	answer.keep_alive = x->keep_alive && !x->front->stopping;
+	answer.keep_alive = x->keep_alive;
 	if (r->body == BODY_NONE && !answer.describes_body && r->status != 204)
 		answer.body = BODY_LENGTH; /* an empty body is worth saying */
 	strbuf_reset(&x->front->out);

@@ -10,6 +10,7 @@
 #include "loop/loop.h"
 #include "net/socket.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -185,6 +186,54 @@ forget_path(struct addr *addr)
 		*addr = (struct addr){.sa.sa_family = AF_UNIX};
 }
 
+static int
+socket_option(int fd, int option)
+{
+	int value = 0;
+	socklen_t n = sizeof value;
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &n) ? -1 : value;
+}
+
+bool
+listener_adopt(int fd, struct addr *addr_r, char *path_r)
+{
+	union {
+		struct sockaddr sa;
+		struct sockaddr_un un;
+	} name = {0};
+	socklen_t n = sizeof name - 1; /* a path that fills it ends in a NUL so */
+
+	path_r[0] = '\0';
+	if (socket_option(fd, SO_ACCEPTCONN) != 1 ||
+	    socket_option(fd, SO_TYPE) != SOCK_STREAM ||
+	    getsockname(fd, &name.sa, &n) || !listener_addr(fd, addr_r) ||
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) ||
+	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK))
+		return false;
+	if (name.sa.sa_family == AF_UNIX) {
+		memcpy(path_r, name.un.sun_path, sizeof name.un.sun_path);
+	} else {
+		socket_no_delay(fd);
+		socket_keep_alive(fd);
+	}
+	return true;
+}
+
+void
+listener_file_find(const char *path, struct listener_file *file_r)
+{
+	struct stat st;
+
+	*file_r = (struct listener_file){0};
+	if (strlen(path) >= sizeof file_r->path || lstat(path, &st) ||
+	    !S_ISSOCK(st.st_mode))
+		return;
+	memcpy(file_r->path, path, strlen(path) + 1);
+	file_r->device = st.st_dev;
+	file_r->inode = st.st_ino;
+}
+
 bool
 listener_addr(int fd, struct addr *addr_r)
 {
@@ -227,27 +276,33 @@ is_out_of_something(int error)
 	       error == ENOMEM;
 }
 
+/* False: nobody waits, or cannot be accepted now. */
+static bool
+accept_one(struct listener *l)
+{
+	struct addr peer = {0};
+	socklen_t n = sizeof peer;
+	int fd = accept4(l->io.fd, &peer.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		if (is_out_of_something(errno))
+			pause_accepting(l);
+		return errno == ECONNABORTED || errno == EINTR;
+	}
+	forget_path(&peer);
+	count_add(&l->io.loop->counters, COUNT_ACCEPTED, 1);
+	l->on_accept(l->arg, fd, &peer);
+	return true;
+}
+
 static void
 on_ready(struct io *io, unsigned what)
 {
 	struct listener *l = container_of(io, struct listener, io);
 
-	for (int i = 0; i < ACCEPTS_PER_TURN && io->fd >= 0; i++) {
-		struct addr peer = {0};
-		socklen_t n = sizeof peer;
-		int fd = accept4(io->fd, &peer.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd < 0) {
-			if (is_out_of_something(errno))
-				pause_accepting(l);
-			else if (errno == ECONNABORTED || errno == EINTR)
-				continue;
+	for (int i = 0; i < ACCEPTS_PER_TURN && io->fd >= 0; i++)
+		if (!accept_one(l))
 			return;
-		}
-		forget_path(&peer);
-		count_add(&io->loop->counters, COUNT_ACCEPTED, 1);
-		l->on_accept(l->arg, fd, &peer);
-	}
 }
 
 struct listener *
@@ -268,6 +323,20 @@ listener_open(struct loop *loop, int fd,
 		return NULL;
 	}
 	return l;
+}
+
+void
+listener_pause(struct listener *l)
+{
+	timer_clear(&l->resume);
+	io_want(&l->io, 0);
+}
+
+void
+listener_drain(struct listener *l)
+{
+	for (int i = 0; i < BACKLOG && accept_one(l); i++)
+		continue;
 }
 
 static void

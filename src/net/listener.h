@@ -40,6 +40,14 @@ int listener_bind_unix(const char *path, unsigned mode, struct listener_file *fi
 /* Removes the file unless another process has put its own there. Idempotent. */
 void listener_remove_file(struct listener_file *file);
 
+/* Is fd a stream socket that listens? Then makes it ready for listener_open; its address
+ * is told as by listener_addr, of a unix socket with path_r (107 bytes and NUL; else
+ * ""). */
+bool listener_adopt(int fd, struct addr *addr_r, char *path_r);
+
+/* What stands at the path of a unix socket is taken to be its file. */
+void listener_file_find(const char *path, struct listener_file *file_r);
+
 /* The address a socket is bound to; of an accepted connection: the one the client came
  * to. False: errno. */
 bool listener_addr(int fd, struct addr *addr_r);
@@ -49,6 +57,12 @@ bool listener_addr(int fd, struct addr *addr_r);
  * and may be another one for each listener. */
 struct listener *listener_open(struct loop *loop, int fd,
     void (*on_accept)(void *arg, int fd, const struct addr *peer), void *arg);
+
+/* Accepts nobody any more; the socket stays. */
+void listener_pause(struct listener *l);
+
+/* Accepts all who wait. */
+void listener_drain(struct listener *l);
 
 /* Closes the socket and sets *l to NULL. */
 void listener_close(struct listener **l);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "upstream/backend.h"
+#include "upstream/pace.h"
 #include "ws/rehome.h"
 #include "ws/session_private.h"
 #include <stdlib.h>
@@ -57,6 +58,29 @@ group_of(struct registry *r, struct hash128 key)
 	return NULL;
 }
 
+/* When it is told, from now. */
+static uint64_t
+stop_delay_ms(struct registry *r, const struct session *s, uint64_t now)
+{
+	uint64_t left = r->stop_by_ms > now ? r->stop_by_ms - now : 0;
+	uint64_t paced = UINT64_MAX;
+
+	if (r->stop_why == REASON_UPGRADED)
+		paced =
+		    pace_book_ms(s->up, s->home, now * 1000); /* it comes back there */
+	return paced <= left ? paced
+			     : random_below(&r->loop->random, (uint32_t)left + 1);
+}
+
+static void
+set_end(struct registry *r, struct session *s)
+{
+	uint64_t now = clock_now_ms();
+
+	s->ends_ms = now + stop_delay_ms(r, s, now);
+	s->ends_why = (uint8_t)r->stop_why;
+}
+
 bool
 registry_add(struct registry *r, struct session *s)
 {
@@ -68,6 +92,8 @@ registry_add(struct registry *r, struct session *s)
 	DL_PREPEND2(g->first, s, prev_of_key, next_of_key);
 	DL_PREPEND(r->sessions, s);
 	r->n_sessions++;
+	if (r->stop_why != REASON_NONE)
+		set_end(r, s);
 	reaper_start(r, s);
 	return true;
 }
@@ -165,12 +191,12 @@ registry_rehome(struct registry *r, struct hash128 key, struct backend *to,
 }
 
 void
-registry_stop(struct registry *r, uint64_t spread_ms)
+registry_stop(struct registry *r, enum reason why, uint64_t spread_ms)
 {
+	r->stop_why = why;
+	r->stop_by_ms = clock_now_ms() + spread_ms;
 	for (struct session *s = r->sessions; s; s = s->next) {
-		s->ends_ms = clock_now_ms() +
-			     random_below(&r->loop->random, (uint32_t)spread_ms + 1);
-		s->ends_why = REASON_SHUTDOWN;
+		set_end(r, s);
 		watch_arm(s);
 	}
 }

@@ -8,6 +8,7 @@
 #define ROOST_WS_REGISTRY_H
 
 #include "base/hash.h"
+#include "base/reasons.h"
 #include "loop/timer.h"
 #include "route/planner.h"
 #include <stdbool.h>
@@ -36,6 +37,8 @@ struct registry {
 	struct timer sweep;          /* reaper.c */
 	struct session *sweep_at;    /* the next one to look at; NULL: not sweeping */
 	uint64_t sweep_ms;           /* shortest of those seen */
+	uint64_t stop_by_ms;  /* all are told by then, also those who still come */
+	enum reason stop_why; /* NONE: not stopping */
 };
 
 /* quota and access are NULL afterwards: the worker sets them. */
@@ -68,8 +71,10 @@ void registry_set_view(struct registry *r, struct view *view);
 void registry_rehome(struct registry *r, struct hash128 key, struct backend *to,
     enum move_why why, uint32_t delay_ms);
 
-/* Closes every session 1012, spread at random over spread_ms. */
-void registry_stop(struct registry *r, uint64_t spread_ms);
+/* Closes every session within spread_ms, also those that still come: SHUTDOWN with
+ * 1012, at random; UPGRADED with the upstream's rehome.close_code, at its rehome.rate,
+ * and at random those for whom that would take too long. */
+void registry_stop(struct registry *r, enum reason why, uint64_t spread_ms);
 
 /* Ends what is left, at once. */
 void registry_fini(struct registry *r);

@@ -102,7 +102,7 @@ struct session {
 	uint16_t end_code; /* the code of the side that ended it */
 	uint8_t tries;     /* to re-home it that failed, since one went well */
 	uint8_t why;       /* enum reason: of a close that roost began */
-	uint8_t ends_why;  /* enum reason: SESSION_AGE, SHUTDOWN, or NONE: no date */
+	uint8_t ends_why;  /* enum reason: SESSION_AGE, SHUTDOWN, UPGRADED, or NONE */
 	uint8_t ended_by;  /* enum session_side: who was the first to end it */
 	uint8_t chosen_by; /* enum choose_by */
 	uint8_t jitter;    /* spreads its dates: see heartbeat_jitter */

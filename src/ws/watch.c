@@ -173,6 +173,7 @@ static const struct date {
 } dates[REASON_COUNT] = {
     [REASON_SESSION_AGE] = {0, "session age"},
     [REASON_SHUTDOWN] = {CLOSE_RESTART, "restarting"},
+    [REASON_UPGRADED] = {0, "upgraded"},
 };
 
 /* A message that is under way to the client may end first. */
@@ -263,7 +264,7 @@ session_follow_settings(struct session *s)
 {
 	uint64_t age = s->up->conf->limits.max_session_age_ms;
 
-	if (s->ends_why != REASON_SHUTDOWN) {
+	if (s->registry->stop_why == REASON_NONE) {
 		s->ends_why = age ? REASON_SESSION_AGE : REASON_NONE;
 		s->ends_ms = s->opened_ms + heartbeat_jitter(age, s->jitter);
 	}

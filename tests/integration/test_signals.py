@@ -7,9 +7,11 @@ import threading
 import time
 
 import pytest
+from peers import frames
 from peers.client import Person, RawClient
 from peers.roost import settings
 from peers.waiting import scaled, wait_until
+from peers.websocket import handshake_headers
 
 
 @pytest.mark.quick
@@ -23,17 +25,93 @@ def test_idle_roost_stops_at_once(stage, number):
     assert time.monotonic() - begun < scaled(2)
 
 
-def test_sockets_are_closed_1012(stage):
-    roost, a, b = stage.proxy("a", "b")
+def with_grace(backends, grace, **upstream):
+    return {**settings(backends, **upstream), "shutdown": {"grace": grace}}
+
+
+def test_sockets_are_closed_1012_over_the_grace(stage):
+    a, b = stage.backends("a", "b")
+    seconds = scaled(1)
+    roost = stage.roost(with_grace([a, b], f"{int(seconds * 2000)}ms"))
     sockets = [Person(roost, f"p{i}").websocket() for i in range(30)]
+    begun = time.monotonic()
     roost.signal(signal.SIGTERM)
-    codes = []
-    for ws in sockets:
-        codes.append(ws.close_code())
-        ws.send_close(1012)
-    assert set(codes) == {1012}
+    waiting, told = dict(enumerate(sockets)), []
+    while waiting:
+        for i, ws in list(waiting.items()):
+            if ws.is_open() and not ws.decoder.buffer:
+                continue
+            assert ws.close_code() == 1012 and ws.reason == "restarting"
+            ws.send_close(1012)
+            told.append(time.monotonic() - begun)
+            del waiting[i]
+        time.sleep(0.01)
+    assert told[-1] - told[0] > seconds * 0.4, "spread"
+    assert told[-1] < seconds * 1.5, "but not over all of it"
     assert roost.wait_exit(20) == 0
     assert len(a.events("ws_close")) + len(b.events("ws_close")) == 30
+
+
+def test_the_grace_ends(stage):
+    (a,) = stage.backends("a")
+    roost = stage.roost(with_grace([a], "400ms"))
+    with RawClient(roost.address) as c:
+        c.send(c.request_bytes("GET", "/slow/60000"))
+        a.wait_events("request")
+        begun = time.monotonic()
+        roost.signal(signal.SIGTERM)
+        assert roost.wait_exit() == 0
+        assert 0.3 < time.monotonic() - begun < scaled(2)
+
+
+def test_a_socket_that_opens_meanwhile_is_told_too(stage):
+    (a,) = stage.backends("a")
+    roost = stage.roost(with_grace([a], "4s"))
+    with RawClient(roost.address) as slow, RawClient(roost.address) as c:
+        slow.send(slow.request_bytes("GET", "/slow/300"))
+        a.wait_events("request")
+        roost.signal(signal.SIGTERM)
+        roost.wait_log("stopping")
+        key = frames.new_key()
+        c.send(c.request_bytes("GET", "/ws", handshake_headers(key)))
+        assert c.response().status == 101
+        assert slow.response().status == 200
+        decoder = frames.Decoder()
+        decoder.feed(bytes(c.buffer))
+        while not (f := decoder.next()):
+            decoder.feed(c.sock.recv(1000))
+        assert f.opcode == frames.CLOSE and frames.parse_close(f.payload)[0] == 1012
+    assert roost.wait_exit() == 0
+
+
+def test_the_last_answer_on_a_connection_says_so(stage):
+    (a,) = stage.backends("a")
+    roost = stage.roost(with_grace([a], "4s"))
+    with RawClient(roost.address) as busy, RawClient(roost.address) as fresh:
+        assert busy.get("/").header("Connection") is None
+        busy.send(busy.request_bytes("GET", "/slow/400"))
+        a.wait_events("request", target="/slow/400")
+        roost.signal(signal.SIGTERM)
+        roost.wait_log("stopping")
+        # who has connected before and asks now is served as well
+        r = fresh.get("/")
+        assert r.status == 200 and r.header("Connection") == "close"
+        assert fresh.at_end()
+        assert busy.response().header("Connection") == "close"
+        assert busy.at_end()
+    assert roost.wait_exit() == 0
+
+
+def test_idle_connections_are_closed_at_once(stage):
+    roost, *_ = stage.proxy("a")
+    kept = [RawClient(roost.address) for _ in range(5)]
+    for c in kept:
+        assert c.get("/").status == 200
+    begun = time.monotonic()
+    roost.signal(signal.SIGTERM)
+    assert all(c.at_end() for c in kept)
+    assert roost.wait_exit() == 0
+    assert time.monotonic() - begun < scaled(1)
 
 
 def test_exchange_under_way_is_finished(stage):

@@ -769,13 +769,12 @@ START_TEST(test_unknown_key_suggests_the_nearest)
 {
 	bad("wrokers: 2\n" SMALL,
 	    "r.yaml:1:1: wrokers: unknown key (did you mean workers?), expected one of "
-	    "workers, log, access_log, admin, pins, resolver, error_pages, listeners, "
-	    "routes, upstreams\n");
+	    "workers, log, access_log, admin, pins, shutdown, upgrade, resolver, "
+	    "error_pages, listeners, routes, upstreams\n");
 	bad("wrokesr: 2\n" SMALL,
 	    "r.yaml:1:1: wrokesr: unknown key (did you mean workers?), expected one of "
-	    "workers, log, access_log, admin, pins, resolver, error_pages, listeners, "
-	    "routes, "
-	    "upstreams\n");
+	    "workers, log, access_log, admin, pins, shutdown, upgrade, resolver, "
+	    "error_pages, listeners, routes, upstreams\n");
 	bad("log: {lvl: info}\n" SMALL, "r.yaml:1:7: log.lvl: unknown key (did you "
 					"mean level?), expected one of level, "
 					"format, file, socket, tag, "
@@ -792,7 +791,8 @@ START_TEST(test_key_of_another_release_is_unknown)
 {
 	bad("watch: {files: on}\n" SMALL,
 	    "r.yaml:1:1: watch: unknown key, expected one of workers, log, access_log, "
-	    "admin, pins, resolver, error_pages, listeners, routes, upstreams\n");
+	    "admin, pins, shutdown, upgrade, resolver, error_pages, listeners, routes, "
+	    "upstreams\n");
 	bad("upstreams: {a: {tls: {verify: true}, " BACKENDS "}}\n" LISTENERS,
 	    "r.yaml:1:17: upstreams.a.tls: unknown key, expected one of balance, "
 	    "session_cost, exchange_cost, slow_start, client_key, forwarded, "
@@ -1002,16 +1002,44 @@ START_TEST(test_diff_names_what_needs_a_restart)
 				      "access_log.format: text -> json\n"
 				      "access_log.file: none -> /a\n"
 				      "admin.bind: none -> 127.0.0.1:9\n"
-				      "pins.secret_file: none -> /s\n"
-				      "listeners.127.0.0.1:8080: removed\n"
-				      "listeners.:81: added\n";
+				      "pins.secret_file: none -> /s\n";
 
 	check_diff(SMALL,
 	    "workers: 2\nlog: {format: json, file: /x}\npins: {secret_file: /s}\n"
 	    "access_log: {format: json, file: /a}\n"
-	    "admin: {bind: '127.0.0.1:9'}\n"
-	    "listeners: [{bind: ':81'}]\nupstreams: {chat: {" BACKENDS "}}\n",
+	    "admin: {bind: '127.0.0.1:9'}\n" SMALL,
 	    changes, changes);
+}
+END_TEST
+
+START_TEST(test_diff_knows_that_listeners_come_and_go)
+{
+	check_diff(SMALL,
+	    "listeners: [{bind: ':81'}]\nupstreams: {chat: {" BACKENDS "}}\n",
+	    "listeners.127.0.0.1:8080: removed\nlisteners.:81: added\n", "");
+	check_diff("listeners: [{bind: 'unix:/s'}]\nupstreams: {chat: {" BACKENDS
+		   "}}\n",
+	    "listeners: [{bind: 'unix:/s', mode: '0600'}]\n"
+	    "upstreams: {chat: {" BACKENDS "}}\n",
+	    "listeners.unix:/s.mode: 0666 -> 0600\n", "");
+}
+END_TEST
+
+START_TEST(test_times_of_the_end)
+{
+	struct config *c = good(SMALL);
+
+	ck_assert_uint_eq(c->shutdown.grace_ms, 10000);
+	ck_assert_uint_eq(c->upgrade.timeout_ms, 30000);
+	ck_assert_uint_eq(c->upgrade.grace_ms, 300000);
+	config_free(c);
+	c = good("shutdown: {grace: 0}\nupgrade: {timeout: 1s, grace: 1h}\n" SMALL);
+	ck_assert_uint_eq(c->shutdown.grace_ms, 0);
+	ck_assert_uint_eq(c->upgrade.timeout_ms, 1000);
+	ck_assert_uint_eq(c->upgrade.grace_ms, 3600000);
+	config_free(c);
+	check_diff(SMALL, "shutdown: {grace: 5s}\n" SMALL,
+	    "shutdown.grace: 10s -> 5s\n", "");
 }
 END_TEST
 
@@ -1251,6 +1279,8 @@ suite_config(void)
 	tcase_add_test(t, test_dump_loads_to_an_equal_configuration);
 	tcase_add_test(t, test_diff_names_what_changed);
 	tcase_add_test(t, test_diff_names_what_needs_a_restart);
+	tcase_add_test(t, test_diff_knows_that_listeners_come_and_go);
+	tcase_add_test(t, test_times_of_the_end);
 	tcase_add_test(t, test_diff_is_blind_to_order);
 	suite_add_tcase(s, t);
 	return s;

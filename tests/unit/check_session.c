@@ -12,6 +12,7 @@
 #include "route/pins.h"
 #include "route/router.h"
 #include "upstream/backend.h"
+#include "upstream/pace.h"
 #include "upstream/pool.h"
 #include "upstream/upstream.h"
 #include "ws/describe.h"
@@ -583,13 +584,53 @@ END_TEST
 
 START_TEST(a_shutdown_comes_before_any_age)
 {
-	registry_stop(&registry, 1000);
+	registry_stop(&registry, REASON_SHUTDOWN, 1000);
 	ck_assert(session_follow_settings(s));
 	pass(1100);
 	ck_assert_uint_gt(hear(client), 4);
 	ck_assert_uint_eq(close_at(0), CLOSE_RESTART);
 	pass(6000);
 	ck_assert_uint_eq(counted(COUNT_END_SHUTDOWN), 1);
+}
+END_TEST
+
+START_TEST(who_comes_while_roost_stops_is_told_as_well)
+{
+	registry_remove(&registry, s);
+	registry_stop(&registry, REASON_SHUTDOWN, 1000);
+	pass(900);
+	ck_assert(registry_add(&registry, s));
+	watch_arm(s);
+	pass(200);
+	ck_assert_uint_gt(hear(client), 4);
+	ck_assert_uint_eq(close_at(0), CLOSE_RESTART);
+}
+END_TEST
+
+START_TEST(an_upgrade_keeps_the_pace_of_rehoming)
+{
+	uint64_t ms = 0;
+
+	/* others have been told before */
+	while (ms < 2000)
+		ms = pace_book_ms(s->up, s->home, clock_now_ms() * 1000);
+	registry_stop(&registry, REASON_UPGRADED, 10000);
+	pass(1900);
+	ck_assert_uint_eq(hear(client), 0);
+	pass(300);
+	ck_assert_uint_gt(hear(client), 4);
+	ck_assert_uint_eq(close_at(0), CLOSE_RESTART);
+	ck_assert_mem_eq(heard + 4, "upgraded", 8);
+}
+END_TEST
+
+START_TEST(but_an_upgrade_ends_in_time)
+{
+	while (pace_book_ms(s->up, s->home, clock_now_ms() * 1000) < 20000)
+		continue;
+	registry_stop(&registry, REASON_UPGRADED, 3000);
+	pass(3100);
+	ck_assert_uint_gt(hear(client), 4);
 }
 END_TEST
 
@@ -920,7 +961,10 @@ suite_session(void)
 	add(suite, "dates", aged,
 	    (const TTest *const[]){an_old_session_is_sent_away_to_come_back,
 		a_message_under_way_may_end_first, but_not_for_ever,
-		a_shutdown_comes_before_any_age, NULL});
+		a_shutdown_comes_before_any_age,
+		who_comes_while_roost_stops_is_told_as_well,
+		an_upgrade_keeps_the_pace_of_rehoming, but_an_upgrade_ends_in_time,
+		NULL});
 	add(suite, "application", with_app_heartbeats,
 	    (const TTest *const[]){a_heartbeat_is_answered_and_goes_no_further,
 		it_may_come_byte_by_byte_and_among_others,

@@ -92,7 +92,7 @@ class Roost:
         os.rename(self.file + ".new", self.file)
 
     def start(self):
-        args = [binary(), "--ports-file", self.ports_file]
+        args = [*self.command, "--ports-file", self.ports_file]
         if self.config is not None:
             self.write(self.config)
             args += ["-c", self.file]
@@ -104,7 +104,7 @@ class Roost:
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 args, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
-                cwd=self.directory,
+                cwd=self.directory, **self.popen_settings(),
             )
         n = len(self.config["listeners"]) if isinstance(self.config, dict) else 1
         wait_until(lambda: self.ready(n), "roost is ready")
@@ -131,6 +131,13 @@ class Roost:
             return address[len("unix:"):]
         host, _, port = address.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def command(self):
+        return [binary()]
+
+    def popen_settings(self):
+        return {}
 
     @property
     def address(self):
