@@ -92,6 +92,7 @@ libroost_a_SOURCES += \
 
 # the backends behind us
 libroost_a_SOURCES += \
+	src/upstream/amend.c src/upstream/amend.h \
 	src/upstream/backend.c src/upstream/backend.h \
 	src/upstream/check.c src/upstream/check.h \
 	src/upstream/conn.c src/upstream/conn.h \
@@ -168,13 +169,18 @@ libroost_a_SOURCES += \
 # looking in and steering
 libroost_a_SOURCES += \
 	src/admin/api.c src/admin/api.h src/admin/api_private.h \
+	src/admin/backends.c \
+	src/admin/call.c \
 	src/admin/endpoints.c src/admin/endpoints.def src/admin/endpoints.h \
 	src/admin/explain.c \
 	src/admin/kick.c \
 	src/admin/moves.c \
+	src/admin/operate.c \
+	src/admin/sessions.c \
 	src/admin/survey.c src/admin/survey.h \
 	src/admin/token.c src/admin/token.h \
-	src/admin/views.c
+	src/admin/views.c \
+	src/admin/waits.c
 
 # puts it all together
 libroost_a_SOURCES += \
@@ -201,5 +207,29 @@ else
 libroost_a_SOURCES += src/daemon/systemd_none.c
 endif
 
+# roostctl, a small program on the admin API
+libroost_a_SOURCES += \
+	src/ctl/act.c \
+	src/ctl/arguments.c src/ctl/arguments.h src/ctl/flags.def \
+	src/ctl/ask.c \
+	src/ctl/client.c src/ctl/client.h \
+	src/ctl/commands.c src/ctl/commands.def src/ctl/ctl.h \
+	src/ctl/complete.c \
+	src/ctl/help.c \
+	src/ctl/manage.c \
+	src/ctl/out.c src/ctl/out.h \
+	src/ctl/picture.c src/ctl/picture.h \
+	src/ctl/screen.c src/ctl/screen.h \
+	src/ctl/server.c \
+	src/ctl/show_backends.c \
+	src/ctl/show_moves.c \
+	src/ctl/show_pins.c \
+	src/ctl/show_sessions.c \
+	src/ctl/status.c \
+	src/ctl/table.c src/ctl/table.h
+
 sbin_PROGRAMS += roost
 roost_SOURCES = src/main.c
+
+sbin_PROGRAMS += roostctl
+roostctl_SOURCES = src/ctl/main.c

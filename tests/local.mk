@@ -15,6 +15,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/suites.def \
 	tests/unit/check_access_log.c \
 	tests/unit/check_addr.c \
+	tests/unit/check_amend.c \
 	tests/unit/check_app_heartbeat.c \
 	tests/unit/check_balance.c \
 	tests/unit/check_base.c \
@@ -26,6 +27,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_config.c \
 	tests/unit/check_config_routes.c \
 	tests/unit/check_cookie.c \
+	tests/unit/check_ctl.c \
 	tests/unit/check_edits.c \
 	tests/unit/check_endpoints.c \
 	tests/unit/check_errands.c \

@@ -6,9 +6,6 @@
  * whatever carries an Origin or comes from another site is refused, and where no token
  * protects a TCP address, so is a Host that is a name (a page can make its own name
  * point to this machine).
- *
- * While a call waits for workers evhttp does not read from its connection, so the
- * request stays as it is; should the connection go all the same, the call is told.
  */
 #include "admin/api_private.h"
 
@@ -16,20 +13,15 @@
 #include "base/strbuf.h"
 #include "config/config.h"
 #include "loop/loop.h"
-#include "route/choose.h"
-#include "upstream/backend.h"
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
 #include <event2/listener.h>
 #include <openssl/crypto.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <unistd.h>
-#include <utlist.h>
 
 enum {
 	HEADERS_MAX = 16 << 10,
@@ -38,245 +30,6 @@ enum {
 	IDLE_S = 30,
 	SOCKET_MODE = 0600,
 };
-
-/* ---- answers ---- */
-
-static void
-call_free(struct call *c)
-{
-	struct admin *a = c->admin;
-
-	if (c->survey)
-		survey_cancel(c->survey);
-	if (c->prev)
-		DL_DELETE(a->waiting, c);
-	if (c->req)
-		evhttp_connection_set_closecb(evhttp_request_get_connection(c->req),
-		    NULL, NULL);
-	evhttp_clear_headers(&c->query);
-	json_decref(c->body);
-	free(c);
-}
-
-static void
-set_header(struct evhttp_request *req, const char *name, const char *value)
-{
-	evhttp_add_header(evhttp_request_get_output_headers(req), name, value);
-}
-
-static void
-send_text(struct call *c, int status, const char *text, size_t n)
-{
-	struct evbuffer *out = evbuffer_new();
-	char length[24];
-
-	set_header(c->req, "Content-Type", "application/json");
-	set_header(c->req, "Cache-Control", "no-store");
-	set_header(c->req, "X-Content-Type-Options", "nosniff");
-	snprintf(length, sizeof(length), "%zu", n);
-	set_header(c->req, "Content-Length", length);
-	if (out && !c->is_head)
-		evbuffer_add(out, text, n);
-	evhttp_send_reply(c->req, status, NULL, out);
-	if (out)
-		evbuffer_free(out);
-}
-
-/* The request is evhttp's again after that, and may be gone. */
-static void
-call_end(struct call *c, int status, const char *text, size_t n)
-{
-	struct evhttp_request *req = c->req;
-
-	if (req) {
-		evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL,
-		    NULL);
-		send_text(c, status, text, n);
-	}
-	c->req = NULL;
-	call_free(c);
-}
-
-void
-call_reply(struct call *c, int status, json_t *json)
-{
-	static const char failed[] =
-	    "{\"error\":\"internal\",\"message\":\"out of memory\"}\n";
-	char *text =
-	    json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
-	size_t n = text ? strlen(text) : 0;
-
-	json_decref(json);
-	if (text) {
-		text[n] = '\n'; /* in the place of the NUL */
-		call_end(c, status, text, n + 1);
-	} else {
-		call_end(c, 500, failed, sizeof(failed) - 1);
-	}
-	free(text);
-}
-
-static const char *
-error_name(int status)
-{
-	static const struct {
-		int status;
-		const char *name;
-	} names[] = {
-	    {400, "bad_request"},
-	    {401, "unauthorized"},
-	    {403, "forbidden"},
-	    {404, "not_found"},
-	    {405, "method_not_allowed"},
-	    {409, "conflict"},
-	    {413, "too_large"},
-	    {503, "unavailable"},
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (names[i].status == status)
-			return names[i].name;
-	return "internal";
-}
-
-void
-call_error(struct call *c, int status, const char *format, ...)
-{
-	char message[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
-	va_end(args);
-	call_reply(c, status,
-	    json_pack("{s:s, s:o}", "error", error_name(status), "message",
-		view_text(message)));
-}
-
-/* ---- what handlers ask for ---- */
-
-const char *
-call_parameter(const struct call *c, const char *name)
-{
-	return evhttp_find_header(&c->query, name);
-}
-
-bool
-call_number(struct call *c, const char *name, unsigned standard, unsigned max,
-    unsigned *number_r)
-{
-	const char *text = call_parameter(c, name);
-	unsigned long value;
-	char *end;
-
-	*number_r = standard;
-	if (!text)
-		return true;
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end || errno || value > max) {
-		call_error(c, 400, "%s: expected a number from 0 to %u", name, max);
-		return false;
-	}
-	*number_r = (unsigned)value;
-	return true;
-}
-
-static void
-on_surveyed(void *arg, struct survey_result *result)
-{
-	struct call *c = arg;
-
-	c->survey = NULL;
-	if (c->req)
-		c->resume(c, result);
-	else
-		call_free(c);
-}
-
-static void
-on_client_gone(struct evhttp_connection *connection, void *arg)
-{
-	struct call *c = arg;
-
-	c->req = NULL;
-}
-
-void
-call_survey(struct call *c, const struct survey_filter *filter,
-    void (*resume)(struct call *c, struct survey_result *result))
-{
-	c->resume = resume;
-	c->survey = survey_start(&c->admin->host, filter, on_surveyed, c);
-	if (!c->survey) {
-		call_reply(c, 500, NULL);
-		return;
-	}
-	DL_APPEND(c->admin->waiting, c);
-	evhttp_connection_set_closecb(evhttp_request_get_connection(c->req),
-	    on_client_gone, c);
-}
-
-const struct upstream *
-call_upstream(struct call *c, const char *name)
-{
-	const struct admin_host *host = &c->admin->host;
-	const struct snapshot *s = host->snapshot(host->arg);
-
-	for (size_t i = 0; i < s->n_upstreams; i++)
-		if (strcmp(s->upstreams[i].conf->name, name) == 0)
-			return &s->upstreams[i];
-	call_error(c, 404, "there is no upstream \"%s\"", name);
-	return NULL;
-}
-
-struct backend *
-call_backend(struct call *c, const struct upstream *up, const char *name)
-{
-	for (size_t i = 0; i < up->n_backends; i++)
-		if (strcmp(up->backends[i]->name, name) == 0)
-			return up->backends[i];
-	call_error(c, 404, "upstream \"%s\" has no backend \"%s\"", up->conf->name,
-	    name);
-	return NULL;
-}
-
-/* "key:" and the 32 digits that view_key writes. */
-static bool
-key_of_digits(const char *text, struct hash128 *key_r)
-{
-	char half[17] = "";
-	char *end;
-
-	if (strlen(text) != 36 || strncmp(text, "key:", 4) != 0 ||
-	    strspn(text + 4, "0123456789abcdef") != 32)
-		return false;
-	memcpy(half, text + 4, 16);
-	key_r->hi = strtoull(half, &end, 16);
-	key_r->lo = strtoull(text + 20, &end, 16);
-	return true;
-}
-
-bool
-client_of(const struct upstream *up, const char *text, struct client_key *key_r)
-{
-	*key_r = (struct client_key){.found = true};
-	return key_of_digits(text, &key_r->hash) ||
-	       client_key_parse(up->conf, up->id, str_of(text), key_r);
-}
-
-bool
-call_client(struct call *c, const struct upstream *up, const char *text,
-    struct client_key *key_r)
-{
-	if (client_of(up, text, key_r))
-		return true;
-	call_error(c, 400,
-	    "client \"%s\": expected header:VALUE, query:VALUE, cookie:VALUE, "
-	    "address:IP (of a kind in the upstream's client_key) or key:DIGITS",
-	    text);
-	return false;
-}
 
 /* ---- dispatch ---- */
 
@@ -334,7 +87,7 @@ call_may(struct call *c)
 	if (c->endpoint->access == ACCESS_OPEN ||
 	    token_matches(&c->admin->token, header_of(c, "Authorization")))
 		return true;
-	set_header(c->req, "WWW-Authenticate", "Bearer");
+	call_header(c, "WWW-Authenticate", "Bearer");
 	call_error(c, 401, "expected Authorization: Bearer and the token");
 	return false;
 }
@@ -351,7 +104,7 @@ call_find(struct call *c, const struct evhttp_uri *uri)
 		call_error(c, 404, "nothing is here; GET /v1 lists what is");
 		return false;
 	case ENDPOINT_NO_METHOD:
-		set_header(c->req, "Allow", match.allow);
+		call_header(c, "Allow", match.allow);
 		call_error(c, 405, "expected %s", match.allow);
 		return false;
 	}
@@ -394,8 +147,13 @@ call_read_body(struct call *c)
 		call_error(c, 413, "expected a body of at most %d bytes", CALL_BODY);
 		return false;
 	}
-	if (strcmp(c->endpoint->method, "POST") != 0)
+	if (strcmp(c->endpoint->method, "POST") != 0 &&
+	    strcmp(c->endpoint->method, "PUT") != 0)
 		return true;
+	if (n == 0) {
+		c->body = json_object();
+		return true;
+	}
 	c->body = json_loadb((const char *)evbuffer_pullup(in, -1), n,
 	    JSON_REJECT_DUPLICATES, &error);
 	if (json_is_object(c->body))
@@ -509,6 +267,7 @@ admin_open(const struct admin_host *host, const struct config_admin *conf, int f
 	}
 	a->host = *host;
 	a->started_ms = clock_now_ms();
+	timer_init(&a->wait_timer, waits_look);
 	if (open_all(a, conf, fd))
 		return a;
 	admin_free(a);
@@ -545,14 +304,6 @@ admin_reload(struct admin *a, const struct config_admin *conf)
 	OPENSSL_cleanse(&token, sizeof(token));
 	strbuf_fini(&error);
 	return other;
-}
-
-void
-admin_reload_fini(struct admin_reload_answer *answer)
-{
-	strbuf_fini(&answer->problems);
-	strbuf_fini(&answer->changes);
-	strbuf_fini(&answer->restart);
 }
 
 int
@@ -597,6 +348,7 @@ admin_free(struct admin *a)
 		next = c->next;
 		call_free(c);
 	}
+	timer_clear(&a->wait_timer);
 	if (a->http) {
 		admin_stop(a);
 		evhttp_free(a->http);

@@ -18,6 +18,7 @@
 #include <stddef.h>
 
 struct admin;
+struct amendments;
 struct chooser;
 struct config_admin;
 struct loop;
@@ -49,6 +50,9 @@ struct admin_host {
 	    bool (*visit)(void *arg, struct registry *registry), void *visit_arg);
 	uint64_t (*counter)(void *arg, enum counter which); /* of all workers */
 	bool (*is_stopping)(void *arg);
+	/* from now on these amendments of backends, or NULL: none (a reference is
+	 * taken); false: no memory */
+	bool (*amend)(void *arg, struct amendments *amendments);
 	void (*reload)(void *arg, struct admin_reload_answer *answer); /* empty before
 									*/
 	/* Begins to; false: not, text_r says why. NULL: it cannot be done. */

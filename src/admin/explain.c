@@ -13,8 +13,10 @@
 #include "route/pins.h"
 #include "route/planner.h"
 #include "upstream/backend.h"
+#include <stdlib.h>
 
 enum { SESSIONS_SHOWN = 100, MOVES_LOOKED_AT = 1000 };
+enum { PINS_STANDARD = 100, PINS_MAX = 1000 };
 
 /* One answer in the making. */
 struct explanation {
@@ -191,4 +193,72 @@ handle_pin(struct call *c)
 
 	if (up && call_client(c, up, c->args[1], &key))
 		call_survey(c, &filter, pin_reply);
+}
+
+/* ---- the list ---- */
+
+static json_t *
+view_pin_row(const struct upstream *up, const struct pin_row *row, uint64_t now_ms)
+{
+	const struct pin *pin = &row->pin;
+
+	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I}", "key",
+	    view_key(row->key), "backend", view_text(row_name_of(up, pin->backend)),
+	    "why", choose_by_name(choose_pin_speaks_by(pin, now_ms)), "since_at",
+	    view_moment(pin->since_ms), "websocket_lock_until_at",
+	    view_lock(pin->websocket_until_ms, now_ms), "http_lock_until_at",
+	    view_lock(pin->http_until_ms, now_ms), "n_sessions",
+	    (json_int_t)pin->sessions, "n_followers", (json_int_t)pin->followers,
+	    "n_exchanges", (json_int_t)pin->exchanges);
+}
+
+static void
+pins_reply(struct call *c, const struct upstream *up, const struct place *place,
+    unsigned limit)
+{
+	struct pin_row *rows = calloc((size_t)limit + 1, sizeof(*rows));
+	struct pins *pins = c->admin->host.pins;
+	uint64_t now_ms = clock_now_ms();
+	json_t *all = json_array();
+	bool complete;
+	size_t n;
+
+	if (!rows) {
+		json_decref(all);
+		call_reply(c, 500, NULL);
+		return;
+	}
+	n = pins_list(pins, place ? place->backends : up->backends,
+	    place ? place->n : up->n_backends, now_ms, rows, limit, &complete);
+	for (size_t i = 0; i < n; i++) {
+		json_array_append_new(all, view_pin_row(up, &rows[i], now_ms));
+		backend_put(rows[i].pin.backend);
+	}
+	free(rows);
+	call_reply(c, 200,
+	    json_pack("{s:o, s:I, s:b, s:o}", "upstream", view_text(up->conf->name),
+		"total", (json_int_t)pins_count(pins), "complete", complete, "pins",
+		all));
+}
+
+void
+handle_pins(struct call *c)
+{
+	const struct upstream *up = call_upstream(c, c->args[0]);
+	const char *backend = call_parameter(c, "backend");
+	struct place place;
+	unsigned limit;
+
+	if (!up || !call_number(c, "limit", PINS_STANDARD, PINS_MAX, &limit) ||
+	    (backend && !call_backend(c, up, backend)))
+		return;
+	if (!backend) {
+		pins_reply(c, up, NULL, limit);
+		return;
+	}
+	if (place_init(&place, up, backend))
+		pins_reply(c, up, &place, limit);
+	else
+		call_reply(c, 500, NULL);
+	place_fini(&place);
 }

@@ -129,6 +129,76 @@ handle_plan(struct call *c)
 	call_reply(c, 200, json_pack("{s:o}", "upstreams", all));
 }
 
+/* ---- under way ---- */
+
+/* Pins go first and sockets follow. */
+static uint32_t
+sessions_left(const struct backend *b)
+{
+	uint32_t pinned = atomic_load(&b->sessions), there = atomic_load(&b->sockets);
+
+	return pinned > there ? pinned : there;
+}
+
+static const struct errand *
+errand_of(const struct planner *planner, const struct backend *b)
+{
+	const struct errand *e;
+
+	for (size_t i = 0; (e = planner_errand(planner, i)); i++)
+		if (e->from == b)
+			return e;
+	return NULL;
+}
+
+/* Null: nothing moves away from it, but perhaps a surplus. */
+static json_t *
+view_departure(const struct admin_host *host, const struct upstream *up,
+    const struct backend *b, uint64_t now_ms)
+{
+	const struct errand *e = errand_of(host->planner, b);
+	bool leaves = backend_is_leaving(b, now_ms) && sessions_left(b);
+
+	if (!e && !leaves)
+		return NULL;
+	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:I}", "upstream",
+	    view_text(up->conf->name), "backend", view_text(b->name), "use",
+	    view_use_name(b, now_ms), "why",
+	    move_why_name(leaves ? MOVE_LEAVING : MOVE_ASKED), "to",
+	    view_text(e && e->to ? e->to->name : NULL), "asked_at",
+	    view_moment(e ? e->asked_ms : 0), "moved",
+	    e ? json_integer(e->moved) : json_null(), "left",
+	    (json_int_t)sessions_left(b));
+}
+
+void
+handle_rehomes(struct call *c)
+{
+	const struct admin_host *host = &c->admin->host;
+	const struct snapshot *s = host->snapshot(host->arg);
+	const char *name = call_parameter(c, "upstream");
+	json_t *all;
+
+	if (name && !call_upstream(c, name))
+		return;
+	all = json_array();
+	for (size_t i = 0; i < s->n_upstreams; i++) {
+		const struct upstream *up = &s->upstreams[i];
+
+		if (name && strcmp(name, up->conf->name) != 0)
+			continue;
+		for (size_t j = 0; j < up->n_backends; j++)
+			json_array_append_new(all,
+			    view_departure(host, up, up->backends[j], clock_now_ms()));
+	}
+	call_reply(c, 200,
+	    json_pack("{s:o, s:I, s:I, s:I, s:I}", "rehomes", all, "started",
+		(json_int_t)host->counter(host->arg, COUNT_REHOMES_STARTED), "done",
+		(json_int_t)host->counter(host->arg, COUNT_REHOMES_DONE), "closed",
+		(json_int_t)host->counter(host->arg, COUNT_REHOMES_CLOSED), "failed",
+		(json_int_t)host->counter(host->arg, COUNT_REHOMES_FAILED)));
+}
+
 /* ---- requests ---- */
 
 struct order {

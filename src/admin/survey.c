@@ -89,11 +89,69 @@ fits_client(const struct survey_filter *f, const struct session_view *v)
 }
 
 static bool
+fits_backend(const char *wanted, const char *name)
+{
+	size_t n = strlen(wanted);
+
+	return strncmp(wanted, name, n) == 0 && (name[n] == '\0' || name[n] == '#');
+}
+
+static bool
+fits_state(unsigned states, const struct session_view *v)
+{
+	unsigned is = v->moving ? STATE_MOVING : 0;
+
+	switch (v->state) {
+	case SESSION_CONNECTED: is |= STATE_CONNECTED; break;
+	case SESSION_RECONNECTING: is |= STATE_RECONNECTING; break;
+	case SESSION_CLOSING:
+	case SESSION_CLOSED: is |= STATE_CLOSING; break;
+	}
+	return (is & states) != 0;
+}
+
+static bool
 fits(const struct survey_filter *f, const struct session_view *v)
 {
 	return (!f->upstream || strcmp(f->upstream, v->upstream) == 0) &&
-	       (!f->backend || strcmp(f->backend, v->backend) == 0) &&
-	       (!f->session || strcmp(f->session, v->id) == 0) && fits_client(f, v);
+	       (!f->backend || fits_backend(f->backend, v->backend)) &&
+	       (!f->session || strcmp(f->session, v->id) == 0) &&
+	       (!f->states || fits_state(f->states, v)) && v->age_ms >= f->min_age_ms &&
+	       (!f->max_age_ms || v->age_ms <= f->max_age_ms) && fits_client(f, v);
+}
+
+static uint64_t
+rank_of(enum survey_sort sort, const struct session_view *v)
+{
+	const struct side_view *client = &v->client_side, *backend = &v->backend_side;
+
+	switch (sort) {
+	case SORT_NEWEST: break;
+	case SORT_OLDEST: return UINT64_MAX - v->opened_ms;
+	case SORT_IDLE: return client->idle_ms;
+	case SORT_MESSAGES: return client->messages + backend->messages;
+	case SORT_BYTES: return client->bytes + backend->bytes;
+	case SORT_MOVES: return v->moves;
+	case SORT_RTT: return client->rtt_us;
+	case SORT_QUEUED: return client->queued + backend->queued;
+	}
+	return v->opened_ms;
+}
+
+/* Among equals each worker's order stays: it decided which rows it sent, so that pages
+ * neither overlap nor leave anybody out. */
+static int
+best_first(const void *a, const void *b)
+{
+	const struct survey_row *x = a, *y = b;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? 1 : -1;
+	if (x->view.opened_ms != y->view.opened_ms)
+		return x->view.opened_ms < y->view.opened_ms ? 1 : -1;
+	if (x->worker != y->worker)
+		return x->worker < y->worker ? -1 : 1;
+	return (x->number > y->number) - (x->number < y->number);
 }
 
 static bool
@@ -126,7 +184,7 @@ keep_text(const char **text, char **at)
 }
 
 static bool
-row_init(struct survey_row *row, const struct session_view *v, unsigned worker)
+row_fill(struct survey_row *row, const struct session_view *v)
 {
 	size_t n = strlen(v->id) + strlen(v->upstream) + strlen(v->backend) + 3;
 	char *at;
@@ -136,7 +194,8 @@ row_init(struct survey_row *row, const struct session_view *v, unsigned worker)
 	at = malloc(n);
 	if (!at)
 		return false;
-	*row = (struct survey_row){.view = *v, .text = at, .worker = worker};
+	row->view = *v;
+	row->text = at;
 	keep_text(&row->view.id, &at);
 	keep_text(&row->view.upstream, &at);
 	keep_text(&row->view.backend, &at);
@@ -145,25 +204,59 @@ row_init(struct survey_row *row, const struct session_view *v, unsigned worker)
 	return true;
 }
 
+/* Lets the last of the best `max` sink to its place in the heap, whose top it is. */
+static void
+heap_sink(struct survey_row *rows, size_t n, size_t at)
+{
+	for (size_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
+		struct survey_row row = rows[at];
+
+		if (child + 1 < n && best_first(&rows[child + 1], &rows[child]) > 0)
+			child++;
+		if (best_first(&row, &rows[child]) > 0)
+			return;
+		rows[at] = rows[child];
+		rows[child] = row;
+		at = child;
+	}
+}
+
+/* Keeps the best `max`: all, until there are so many, then a heap of them. */
+static void
+visit_keep(struct visit *v, const struct survey_row *row)
+{
+	struct survey_row *rows = v->rows;
+
+	if (v->n < v->survey->filter.max) {
+		v->rows[v->n++] = *row;
+		for (size_t i = v->n / 2; v->n == v->survey->filter.max && i--;)
+			heap_sink(v->rows, v->n, i);
+		return;
+	}
+	free(rows[0].text);
+	rows[0] = *row;
+	heap_sink(rows, v->n, 0);
+}
+
 static void
 visit_look(struct visit *v, const struct session *s)
 {
 	const struct survey_filter *f = &v->survey->filter;
+	struct survey_row row = {.worker = v->worker};
 	struct session_view view;
 
 	session_describe(s, &view);
 	if (!fits(f, &view))
 		return;
-	v->matched++;
-	if (v->n == f->max)
+	row.view.opened_ms = view.opened_ms;
+	row.rank = rank_of(f->sort, &view);
+	row.number = v->matched++;
+	if (f->max == 0 || (v->n == f->max && best_first(&v->rows[0], &row) < 0))
 		return;
-	if (rows_reserve(&v->rows, &v->cap, v->n + 1) &&
-	    row_init(&v->rows[v->n], &view, v->worker)) {
-		v->rows[v->n].number = v->n;
-		v->n++;
-	} else {
+	if (rows_reserve(&v->rows, &v->cap, v->n + 1) && row_fill(&row, &view))
+		visit_keep(v, &row);
+	else
 		v->no_memory = true;
-	}
 }
 
 /* It may be gone afterwards; the walk knows. */
@@ -215,20 +308,6 @@ on_visit(void *arg, struct registry *registry)
 
 /* ---- at home ---- */
 
-/* Among equals each worker's order stays: it decided which rows it sent, so that pages
- * neither overlap nor leave anybody out. */
-static int
-newest_first(const void *a, const void *b)
-{
-	const struct survey_row *x = a, *y = b;
-
-	if (x->view.opened_ms != y->view.opened_ms)
-		return x->view.opened_ms < y->view.opened_ms ? 1 : -1;
-	if (x->worker != y->worker)
-		return x->worker < y->worker ? -1 : 1;
-	return (x->number > y->number) - (x->number < y->number);
-}
-
 static void
 survey_end(struct survey *s)
 {
@@ -237,7 +316,7 @@ survey_end(struct survey *s)
 	timer_clear(&s->deadline);
 	atomic_store(&s->over, true);
 	if (r->n)
-		qsort(r->rows, r->n, sizeof(*r->rows), newest_first);
+		qsort(r->rows, r->n, sizeof(*r->rows), best_first);
 	if (r->n > s->filter.max) {
 		for (size_t i = s->filter.max; i < r->n; i++)
 			free(r->rows[i].text);
@@ -340,9 +419,14 @@ survey_start(const struct admin_host *host, const struct survey_filter *filter,
 	s->loop = host->loop;
 	s->done = done;
 	s->arg = arg;
-	s->result.n_workers = host->n_workers(host->arg);
-	for (unsigned i = 0; i < s->result.n_workers; i++)
-		survey_ask(s, host, i);
+	if (filter->worker) {
+		s->result.n_workers = 1;
+		survey_ask(s, host, filter->worker - 1);
+	} else {
+		s->result.n_workers = host->n_workers(host->arg);
+		for (unsigned i = 0; i < s->result.n_workers; i++)
+			survey_ask(s, host, i);
+	}
 	loop_timer(s->loop, &s->deadline, DEADLINE_MS);
 	return s;
 }

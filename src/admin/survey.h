@@ -13,11 +13,36 @@
 struct admin_host;
 struct survey;
 
+/* Which come first; among equals the newest. */
+enum survey_sort {
+	SORT_NEWEST,
+	SORT_OLDEST,
+	SORT_IDLE, /* the client's side was quiet for the longest time */
+	SORT_MESSAGES,
+	SORT_BYTES,
+	SORT_MOVES,
+	SORT_RTT, /* of the client's side */
+	SORT_QUEUED
+};
+
+/* Bits of session states; a session may be of several. */
+enum {
+	STATE_CONNECTED = 1,
+	STATE_RECONNECTING = 2,
+	STATE_CLOSING = 4,
+	STATE_MOVING = 8
+};
+
 /* Which sessions. Copied. */
 struct survey_filter {
-	const char *upstream, *backend; /* names, or NULL: any */
-	const char *session;            /* id, or NULL: any */
-	const struct hash128 *keys;     /* of clients; NULL: any */
+	const char *upstream, *backend;  /* names, or NULL: any; the numbered records of
+					    a backend have its name, too */
+	const char *session;             /* id, or NULL: any */
+	unsigned worker;                 /* number + 1; 0: any */
+	unsigned states;                 /* 0: any */
+	uint64_t min_age_ms, max_age_ms; /* max 0: any */
+	enum survey_sort sort;
+	const struct hash128 *keys; /* of clients; NULL: any */
 	size_t n_keys;
 	struct addr address; /* beside the keys: or the client has this one */
 	size_t max;          /* rows; all that fit are counted */
@@ -29,11 +54,12 @@ struct survey_row {
 	char *text;
 	unsigned worker;
 	size_t number; /* in the worker's order */
+	uint64_t rank; /* the highest first */
 };
 
 /* Valid for the call. */
 struct survey_result {
-	struct survey_row *rows; /* the newest first */
+	struct survey_row *rows; /* sorted */
 	size_t n;
 	uint64_t matched; /* sessions that fit, also beyond `max` */
 	size_t n_workers, n_answered;

@@ -14,12 +14,12 @@
 #include "config/value.h"
 #include "loop/loop.h"
 #include "route/pins.h"
+#include "upstream/amend.h"
 #include "upstream/backend.h"
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { CLOCK_SET_MS = 50 };
-enum { SESSIONS_MAX = 1000, SESSIONS_STANDARD = 100, OFFSET_MAX = 10000 };
 
 json_t *
 view_text(const char *text)
@@ -123,16 +123,6 @@ view_use_name(const struct backend *b, uint64_t now_ms)
 	return use_of(b, now_ms).name;
 }
 
-static const char *
-admin_state_name(const struct backend *b)
-{
-	switch (atomic_load(&b->admin_state)) {
-	case BACKEND_DRAIN: return "drain";
-	case BACKEND_DOWN: return "down";
-	default: return "up";
-	}
-}
-
 json_t *
 view_backend(const struct backend *b, uint64_t now_ms)
 {
@@ -144,9 +134,9 @@ view_backend(const struct backend *b, uint64_t now_ms)
 	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
 			 "s:I, s:o}",
 	    "name", view_text(b->name), "address", view_text(b->address), "state",
-	    admin_state_name(b), "use", use.name, "why", view_text(use.why), "weight",
-	    (json_int_t)atomic_load(&b->weight), "sessions",
-	    (json_int_t)atomic_load(&b->sessions), "sockets",
+	    backend_state_name(atomic_load(&b->admin_state)), "use", use.name, "why",
+	    view_text(use.why), "weight", (json_int_t)atomic_load(&b->weight),
+	    "sessions", (json_int_t)atomic_load(&b->sessions), "sockets",
 	    (json_int_t)atomic_load(&b->sockets), "exchanges",
 	    (json_int_t)atomic_load(&b->exchanges), "opening",
 	    (json_int_t)atomic_load(&b->opening), "max_sessions",
@@ -156,9 +146,10 @@ view_backend(const struct backend *b, uint64_t now_ms)
 	    view_moment(failing_until));
 }
 
-static json_t *
-view_upstream(const struct upstream *up, uint64_t now_ms)
+json_t *
+view_upstream(const struct admin *a, const struct upstream *up)
 {
+	uint64_t now_ms = clock_now_ms();
 	json_t *backends = json_array();
 	json_int_t sessions = 0, exchanges = 0;
 
@@ -167,14 +158,19 @@ view_upstream(const struct upstream *up, uint64_t now_ms)
 
 		sessions += atomic_load(&b->sessions);
 		exchanges += atomic_load(&b->exchanges);
-		json_array_append_new(backends, view_backend(b, now_ms));
+		json_t *view = view_backend(b, now_ms);
+
+		if (view)
+			view_add_source(view, a, up, row_name_of(up, b));
+		json_array_append_new(backends, view);
 	}
-	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o}", "name",
+	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "name",
 	    view_text(up->conf->name), "balance",
 	    view_value(SECTION_UPSTREAM, "balance", up->conf), "client_key",
 	    view_value(SECTION_UPSTREAM, "client_key", up->conf), "rehome_mode",
 	    view_rehome_mode(up), "rehome_rate", (json_int_t)up->conf->rehome.rate,
-	    "sessions", sessions, "exchanges", exchanges, "backends", backends);
+	    "sessions", sessions, "exchanges", exchanges, "backends", backends,
+	    "removed", view_removed(a, up));
 }
 
 void
@@ -185,8 +181,7 @@ handle_upstreams(struct call *c)
 	json_t *all = json_array();
 
 	for (size_t i = 0; i < s->n_upstreams; i++)
-		json_array_append_new(all,
-		    view_upstream(&s->upstreams[i], clock_now_ms()));
+		json_array_append_new(all, view_upstream(c->admin, &s->upstreams[i]));
 	call_reply(c, 200, json_pack("{s:o}", "upstreams", all));
 }
 
@@ -251,141 +246,4 @@ handle_list(struct call *c)
 			access_names[e->access], "help", e->help));
 	}
 	call_reply(c, 200, json_pack("{s:o}", "endpoints", all));
-}
-
-/* ---- sessions ---- */
-
-static json_t *
-view_number_or_null(unsigned value)
-{
-	return value ? json_integer(value) : json_null();
-}
-
-static json_t *
-view_side(const struct side_view *v)
-{
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
-	    "messages", (json_int_t)v->messages, "bytes", (json_int_t)v->bytes,
-	    "idle_ms", (json_int_t)v->idle_ms, "queued_bytes", (json_int_t)v->queued,
-	    "held_bytes", (json_int_t)v->held, "pings", (json_int_t)v->pings, "pongs",
-	    (json_int_t)v->pongs, "rtt_us", view_number_or_null(v->rtt_us),
-	    "rtt_mean_us", view_number_or_null(v->rtt_mean_us), "close_said",
-	    view_number_or_null(v->close_said), "close_seen",
-	    view_number_or_null(v->close_seen));
-}
-
-static json_t *
-view_history(const struct session_view *v)
-{
-	json_t *states = json_array(), *homes = json_array();
-
-	for (unsigned i = 0; i < v->n_changes; i++)
-		json_array_append_new(states,
-		    json_pack("{s:s, s:o}", "state",
-			session_state_name(v->changes[i].state), "since_at",
-			view_moment(v->changes[i].since_ms)));
-	for (unsigned i = 0; i < v->n_homes; i++)
-		json_array_append_new(homes,
-		    json_pack("{s:o, s:o}", "backend", view_text(v->homes[i].backend),
-			"until_at", view_moment(v->homes[i].left_ms)));
-	return json_pack("{s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:o, s:o}", "moves",
-	    (json_int_t)v->moves, "tries", (json_int_t)v->tried, "succeeded",
-	    (json_int_t)v->succeeded, "failed", (json_int_t)v->failed, "moving",
-	    v->moving, "availability", v->availability / 10000.0, "down_ms",
-	    (json_int_t)v->down_ms, "states", states, "homes", homes);
-}
-
-json_t *
-view_session(const struct session_view *v, unsigned worker)
-{
-	char address[ADDR_TEXT];
-	json_t *json = json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:o, s:I, "
-				 "s:I, s:o, s:o}",
-	    "id", view_text(v->id), "upstream", view_text(v->upstream), "backend",
-	    view_text(v->backend), "key", view_key(v->key), "address",
-	    addr_print(&v->peer, true, address), "state", session_state_name(v->state),
-	    "chosen_by", v->chosen_by, "worker", (json_int_t)worker, "opened_at",
-	    view_moment(v->opened_ms), "age_ms", (json_int_t)v->age_ms, "in_state_ms",
-	    (json_int_t)v->in_state_ms, "client_side", view_side(&v->client_side),
-	    "backend_side", view_side(&v->backend_side));
-
-	if (json)
-		json_object_update_new(json, view_history(v));
-	return json;
-}
-
-static void
-sessions_reply(struct call *c, struct survey_result *r)
-{
-	json_t *all = json_array();
-	unsigned limit, offset;
-
-	if (!call_number(c, "limit", SESSIONS_STANDARD, SESSIONS_MAX, &limit) ||
-	    !call_number(c, "offset", 0, OFFSET_MAX, &offset))
-		return;
-	for (size_t i = offset; i < r->n && i - offset < limit; i++)
-		json_array_append_new(all,
-		    view_session(&r->rows[i].view, r->rows[i].worker));
-	call_reply(c, 200,
-	    json_pack("{s:I, s:I, s:I, s:b, s:o}", "matched", (json_int_t)r->matched,
-		"offset", (json_int_t)offset, "limit", (json_int_t)limit, "complete",
-		r->n_answered == r->n_workers && !r->no_memory, "sessions", all));
-}
-
-/* The client's key in each upstream that could know it. NULL: answered. */
-static struct hash128 *
-client_keys(struct call *c, const char *client, const char *upstream, size_t *n_r)
-{
-	const struct admin_host *host = &c->admin->host;
-	const struct snapshot *s = host->snapshot(host->arg);
-	struct hash128 *keys = calloc(s->n_upstreams + 1, sizeof(*keys));
-	struct client_key key;
-
-	*n_r = 0;
-	if (!keys) {
-		call_reply(c, 500, NULL);
-		return NULL;
-	}
-	for (size_t i = 0; i < s->n_upstreams; i++) {
-		const struct upstream *up = &s->upstreams[i];
-
-		if (upstream && strcmp(upstream, up->conf->name) != 0)
-			continue;
-		if (client_of(up, client, &key))
-			keys[(*n_r)++] = key.hash;
-	}
-	if (*n_r)
-		return keys;
-	free(keys);
-	call_error(c, 400, "client \"%s\": not a kind of client that an upstream knows",
-	    client);
-	return NULL;
-}
-
-void
-handle_sessions(struct call *c)
-{
-	const char *client = call_parameter(c, "client");
-	struct survey_filter filter = {
-	    .upstream = call_parameter(c, "upstream"),
-	    .backend = call_parameter(c, "backend"),
-	};
-	struct hash128 *keys = NULL;
-	unsigned limit, offset;
-
-	if (!call_number(c, "limit", SESSIONS_STANDARD, SESSIONS_MAX, &limit) ||
-	    !call_number(c, "offset", 0, OFFSET_MAX, &offset) ||
-	    (filter.upstream && !call_upstream(c, filter.upstream)))
-		return;
-	if (client) {
-		keys = client_keys(c, client, filter.upstream, &filter.n_keys);
-		if (!keys)
-			return;
-		if (strncmp(client, "address:", 8) == 0)
-			(void)addr_parse_ip(str_of(client + 8), &filter.address);
-	}
-	filter.keys = keys;
-	filter.max = (size_t)offset + limit;
-	call_survey(c, &filter, sessions_reply);
-	free(keys);
 }

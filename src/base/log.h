@@ -79,6 +79,16 @@ const char *log_socket(const struct log_settings *settings);
 /* Takes over level and topics, nothing else. Any thread. */
 void log_set_levels(const struct log_settings *settings);
 
+/* Would log_set_levels do the same with both? */
+static inline bool
+log_levels_eq(const struct log_settings *a, const struct log_settings *b)
+{
+	for (int i = 0; i < TOPIC_COUNT; i++)
+		if (a->topics[i] != b->topics[i])
+			return false;
+	return a->level == b->level;
+}
+
 /* All topics, from now on. Any thread. */
 void log_set_level(enum log_level level);
 

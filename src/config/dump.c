@@ -14,6 +14,7 @@
 struct dumper {
 	struct strbuf *out;
 	unsigned depth;
+	bool is_public;
 	bool item; /* the next line begins an element of a list */
 };
 
@@ -76,6 +77,25 @@ dump_subsection(struct dumper *d, enum section_id section, const void *parent)
 	d->depth--;
 }
 
+/* Headers without what is in them. */
+static void
+dump_names(struct dumper *d, const struct schema_row *row, const char *base)
+{
+	const struct config_header *headers;
+	size_t n;
+
+	memcpy(&headers, base + row->offset, sizeof(headers));
+	memcpy(&n, base + row->count, sizeof(n));
+	strbuf_lit(d->out, "{");
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			strbuf_lit(d->out, ", ");
+		value_print_text(str_of(headers[i].name), true, d->out);
+		strbuf_lit(d->out, ": \"(hidden)\"");
+	}
+	strbuf_lit(d->out, "}");
+}
+
 static void
 dump_section(struct dumper *d, enum section_id section, const void *base)
 {
@@ -88,7 +108,10 @@ dump_section(struct dumper *d, enum section_id section, const void *base)
 		begin_line(d);
 		strbuf_puts(d->out, row->key);
 		strbuf_lit(d->out, ": ");
-		value_print(row, base, true, d->out);
+		if (row->secret && d->is_public)
+			dump_names(d, row, base);
+		else
+			value_print(row, base, true, d->out);
 		strbuf_lit(d->out, "\n");
 	}
 	while ((sub = schema_next_section(section, sub)) != SECTION_TOP)
@@ -99,6 +122,14 @@ void
 config_dump(const struct config *config, struct strbuf *out)
 {
 	struct dumper d = {.out = out};
+
+	dump_section(&d, SECTION_TOP, config);
+}
+
+void
+config_dump_public(const struct config *config, struct strbuf *out)
+{
+	struct dumper d = {.out = out, .is_public = true};
 
 	dump_section(&d, SECTION_TOP, config);
 }

@@ -40,6 +40,10 @@ void config_free(struct config *config);
  * an equal configuration. */
 void config_dump(const struct config *config, struct strbuf *out);
 
+/* The same for others than who may read the file: values that may be passwords, of
+ * headers that go to backends or that a request must have, are "(hidden)". */
+void config_dump_public(const struct config *config, struct strbuf *out);
+
 /* Compares by value; order means nothing. Appends one line per difference to changes_r
  * ("upstreams.chat.backends.b2.state: up -> drain", "routes.a.com/api: added" with
  * "*" for a route of any host), and those which a running daemon cannot take over

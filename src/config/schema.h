@@ -107,12 +107,13 @@ struct schema_row {
 				 the file, or 0 */
 	const char *standard; /* the default as one would write it; NULL: none */
 	bool required;
-	bool reloadable;                    /* taken over by a running daemon */
-	uint64_t min, max;                  /* of numbers, as stored */
-	const char *zero;                   /* the word that stands for 0, or NULL */
-	const struct value_name *names;     /* of enums */
-	bool (*good)(struct str text);      /* further demands on the text, or NULL */
-	bool template;                      /* text with {names}, see form.h */
+	bool secret;                    /* headers whose values are not for everybody */
+	bool reloadable;                /* taken over by a running daemon */
+	uint64_t min, max;              /* of numbers, as stored */
+	const char *zero;               /* the word that stands for 0, or NULL */
+	const struct value_name *names; /* of enums */
+	bool (*good)(struct str text);  /* further demands on the text, or NULL */
+	bool template;                  /* text with {names}, see form.h */
 	bool (*good_name)(struct str name); /* of headers */
 	const char *expected; /* for messages, where type and range do not say it all */
 	const char *expected_name; /* of headers */

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "daemon/heritage.h"
 #include "daemon/worker.h"
+#include "upstream/resolver.h"
 #include "upstream/upstream.h"
 
 static struct snapshot *
@@ -53,6 +54,19 @@ admin_is_stopping(void *arg)
 	return ((struct control *)arg)->stopping;
 }
 
+static bool
+admin_amend(void *arg, struct amendments *amendments)
+{
+	struct control *c = arg;
+	struct snapshot *s = snapshot_amended(c->snapshot, amendments);
+
+	if (!s)
+		return false;
+	snapshot_put(control_set_snapshot(c, s, NULL));
+	resolver_watch(c->resolver, s);
+	return true;
+}
+
 static void
 admin_reload_now(void *arg, struct admin_reload_answer *answer)
 {
@@ -81,6 +95,7 @@ control_open_admin(struct control *c)
 	    .visit = admin_visit,
 	    .counter = admin_counter,
 	    .is_stopping = admin_is_stopping,
+	    .amend = admin_amend,
 	    .reload = admin_reload_now,
 	    .upgrade = admin_upgrade_now,
 	    .arg = c,

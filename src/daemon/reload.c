@@ -118,12 +118,6 @@ control_set_snapshot(struct control *c, struct snapshot *s,
 	return old;
 }
 
-static bool
-log_levels_differ(const struct log_settings *a, const struct log_settings *b)
-{
-	return a->level != b->level || memcmp(a->topics, b->topics, sizeof a->topics);
-}
-
 static void
 take_over(struct control *c, struct snapshot *s, struct sockets_change *change)
 {
@@ -132,7 +126,7 @@ take_over(struct control *c, struct snapshot *s, struct sockets_change *change)
 	if (sockets_commit(c->sockets, change))
 		control_write_ports(c);
 	/* what was set while running stays until the file says something else */
-	if (log_levels_differ(&old->config->log, &s->config->log))
+	if (!log_levels_eq(&old->config->log, &s->config->log))
 		log_set_levels(&s->config->log);
 	pins_set_max(c->pins, s->config->pins.max);
 	resolver_watch(c->resolver, s);

@@ -32,6 +32,9 @@
  * before the lock is let go, about 50 us when none of them is in the cache. */
 enum { SHARDS = 64, SWEEP_SHARE = 8, SWEEP_LEAST = 16, COLLECT_CHUNK = 128 };
 
+/* A list looks at so many pins in all, and at so many buckets under the lock. */
+enum { LIST_MAX = 250000, LIST_CHUNK = 64 };
+
 enum idle { HELD, AWAITED, IDLE_WEBSOCKET, IDLE_HTTP, LISTS };
 
 /* What a walk looks at stands together. */
@@ -311,6 +314,22 @@ entry_rebind(struct entry *e, struct backend *to, uint64_t now_ms)
 	return from;
 }
 
+static struct pin
+entry_copy(const struct entry *e)
+{
+	return (struct pin){
+	    .backend = backend_get(e->backend),
+	    .sessions = e->sessions,
+	    .followers = e->followers,
+	    .exchanges = e->exchanges,
+	    .awaited = e->awaited,
+	    .websocket_until_ms = e->websocket_until,
+	    .http_until_ms = e->http_until,
+	    .since_ms = e->since,
+	    .stable = e->stable,
+	};
+}
+
 bool
 pins_lookup(struct pins *pins, struct hash128 key, uint64_t now_ms, struct pin *pin_r)
 {
@@ -319,17 +338,7 @@ pins_lookup(struct pins *pins, struct hash128 key, uint64_t now_ms, struct pin *
 	bool found = e && entry_is_live(e, now_ms);
 
 	if (found)
-		*pin_r = (struct pin){
-		    .backend = backend_get(e->backend),
-		    .sessions = e->sessions,
-		    .followers = e->followers,
-		    .exchanges = e->exchanges,
-		    .awaited = e->awaited,
-		    .websocket_until_ms = e->websocket_until,
-		    .http_until_ms = e->http_until,
-		    .since_ms = e->since,
-		    .stable = e->stable,
-		};
+		*pin_r = entry_copy(e);
 	shard_unlock(s);
 	return found;
 }
@@ -771,6 +780,81 @@ pins_sweep(struct pins *pins, uint64_t now_ms)
 		entries_free(dead);
 	}
 	return swept;
+}
+
+/* ---- a list for people ---- */
+
+struct listing {
+	struct backend *const *backends;
+	size_t n_backends;
+	uint64_t now_ms;
+	struct pin_row *rows;
+	size_t n, max;
+	size_t looked; /* at so many pins */
+	bool more;
+};
+
+static void
+entry_report(const struct entry *e, struct listing *l)
+{
+	size_t i = 0;
+
+	l->looked++;
+	while (i < l->n_backends && l->backends[i] != e->backend)
+		i++;
+	if (i == l->n_backends || !entry_is_live(e, l->now_ms))
+		return;
+	l->more = l->n == l->max;
+	if (!l->more)
+		l->rows[l->n++] = (struct pin_row){e->key, entry_copy(e)};
+}
+
+/* One bucket of a table that had n of them; it may have grown since, by doubling, which
+ * spreads a bucket over those whose number is the same modulo n. */
+static void
+bucket_list(const struct shard *s, size_t bucket, size_t n, struct listing *l)
+{
+	const UT_hash_table *t = s->table ? s->table->hh.tbl : NULL;
+
+	for (size_t i = bucket; t && i < t->num_buckets; i += n)
+		for (UT_hash_handle *h = t->buckets[i].hh_head; h; h = h->hh_next)
+			entry_report((const struct entry *)(const void *)ELMT_FROM_HH(t,
+					 h),
+			    l);
+}
+
+static void
+shard_list(struct shard *s, struct listing *l)
+{
+	size_t n, done = 0;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->table ? s->table->hh.tbl->num_buckets : 0;
+	while (done < n && !l->more && l->looked < LIST_MAX) {
+		for (int i = 0; i < LIST_CHUNK && done < n; i++)
+			bucket_list(s, done++, n, l);
+		pthread_mutex_unlock(&s->lock);
+		pthread_mutex_lock(&s->lock);
+	}
+	l->more |= done < n;
+	pthread_mutex_unlock(&s->lock);
+}
+
+size_t
+pins_list(struct pins *pins, struct backend *const *backends, size_t n_backends,
+    uint64_t now_ms, struct pin_row *rows_r, size_t max, bool *complete_r)
+{
+	struct listing l = {.backends = backends,
+	    .n_backends = n_backends,
+	    .now_ms = now_ms,
+	    .rows = rows_r,
+	    .max = max};
+	size_t i;
+
+	for (i = 0; i < SHARDS && !l.more; i++)
+		shard_list(&pins->shards[i], &l);
+	*complete_r = !l.more;
+	return l.n;
 }
 
 size_t

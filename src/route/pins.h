@@ -119,6 +119,18 @@ void pins_hold(struct pins *pins, struct hash128 key, uint64_t now_ms,
 size_t pins_collect(struct pins *pins, const struct backend *backend, uint64_t now_ms,
     unsigned max_sessions, uint64_t stay_ms, struct hash128 *keys_r, size_t max);
 
+/* One of a list. */
+struct pin_row {
+	struct hash128 key;
+	struct pin pin;
+};
+
+/* Up to max pins on these backends, arbitrary ones in no order; each holds a reference
+ * to its backend. *complete_r: there are no others. At most some 100,000 pins are
+ * looked at, a few at a time under their lock. Returns how many. */
+size_t pins_list(struct pins *pins, struct backend *const *backends, size_t n_backends,
+    uint64_t now_ms, struct pin_row *rows_r, size_t max, bool *complete_r);
+
 /* Removes what nothing holds any more; called about every second. Returns how many.
  * Where locks of very different lengths lie in each other's way, some may wait for a
  * later call (about half a minute); lookups never see them. */

@@ -193,11 +193,11 @@ static void
 take_names(struct resolver *r, const struct snapshot *s)
 {
 	for (size_t u = 0; s && u < s->n_upstreams; u++) {
-		const struct config_upstream *conf = s->upstreams[u].conf;
+		const struct upstream *up = &s->upstreams[u];
 
-		for (size_t i = 0; i < conf->n_backends; i++)
-			if (backend_address_is_name(conf->backends[i].address))
-				want(r, conf->backends[i].address);
+		for (size_t i = 0; i < up->n_rows; i++)
+			if (backend_address_is_name(up->rows[i].address))
+				want(r, up->rows[i].address);
 	}
 	forget_unseen(r);
 }

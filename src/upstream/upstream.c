@@ -9,7 +9,8 @@
  * A backend that is configured by name has a record for each of the name's addresses. A
  * reload carries them over; when the resolver finds others, a snapshot of the same
  * configuration takes the place of the old one, and what follows is the same as after a
- * reload: what is gone drains, what is new gets its share.
+ * reload: what is gone drains, what is new gets its share. The same goes for what the
+ * administrator changes while we run (amend.h).
  *
  * Threads: snapshot_new control thread only; the rest any.
  */
@@ -17,6 +18,7 @@
 
 #include "base/hash.h"
 #include "config/load.h"
+#include "upstream/amend.h"
 #include "upstream/backend.h"
 #include "upstream/pace.h"
 #include "upstream/resolver.h"
@@ -153,7 +155,8 @@ add_found(struct upstream *up, const struct upstream *before,
 
 static bool
 upstream_init(struct upstream *up, const struct config_upstream *conf,
-    const struct snapshot *old, const struct found *found)
+    const struct amendments *amendments, const struct snapshot *old,
+    const struct found *found)
 {
 	const struct upstream *before = old ? upstream_named(old, conf->name) : NULL;
 	bool ok;
@@ -161,9 +164,10 @@ upstream_init(struct upstream *up, const struct config_upstream *conf,
 	up->conf = conf;
 	up->id = hash_stable(0, conf->name, strlen(conf->name));
 	up->pace = before ? pace_get(before->pace) : pace_new();
-	ok = up->pace != NULL;
-	for (size_t i = 0; i < conf->n_backends && ok; i++) {
-		const struct config_backend *row = &conf->backends[i];
+	ok = up->pace != NULL &&
+	     amendments_rows(amendments, conf, &up->rows, &up->n_rows);
+	for (size_t i = 0; i < up->n_rows && ok; i++) {
+		const struct config_backend *row = &up->rows[i];
 
 		if (found && strcmp(found->address, row->address) == 0)
 			ok = add_found(up, before, row, found);
@@ -182,6 +186,7 @@ upstreams_free(struct snapshot *s)
 		for (size_t j = 0; j < up->n_backends; j++)
 			backend_put(up->backends[j]);
 		free(up->backends);
+		free(up->rows);
 		pace_put(up->pace);
 	}
 	free(s->upstreams);
@@ -189,14 +194,16 @@ upstreams_free(struct snapshot *s)
 
 static bool
 upstreams_init(struct snapshot *s, const struct config *config,
-    const struct snapshot *old, const struct found *found)
+    const struct amendments *amendments, const struct snapshot *old,
+    const struct found *found)
 {
 	s->upstreams = calloc(config->n_upstreams, sizeof(*s->upstreams));
 	if (!s->upstreams)
 		return false;
 	s->n_upstreams = config->n_upstreams;
 	for (size_t i = 0; i < s->n_upstreams; i++) {
-		if (!upstream_init(&s->upstreams[i], &config->upstreams[i], old, found))
+		if (!upstream_init(&s->upstreams[i], &config->upstreams[i], amendments,
+			old, found))
 			return false;
 	}
 	return true;
@@ -215,8 +222,8 @@ configure_weight(struct backend *b, const struct config_backend *row)
 static void
 configure_backend(const struct upstream *up, struct backend *b)
 {
-	for (size_t i = 0; i < up->conf->n_backends; i++) {
-		const struct config_backend *row = &up->conf->backends[i];
+	for (size_t i = 0; i < up->n_rows; i++) {
+		const struct config_backend *row = &up->rows[i];
 
 		if (!backend_is_of(b, row))
 			continue;
@@ -267,33 +274,65 @@ backends_mark_removed(const struct snapshot *old, const struct snapshot *new)
 }
 
 static struct snapshot *
-snapshot_build(struct config *config, const struct snapshot *old,
-    const struct found *found)
+snapshot_build(struct config *config, struct amendments *amendments,
+    const struct snapshot *old, const struct found *found)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
-	if (!upstreams_init(s, config, old, found)) {
+	if (!upstreams_init(s, config, amendments, old, found)) {
 		upstreams_free(s);
 		free(s);
 		return NULL;
 	}
 	atomic_init(&s->refs, 1);
 	s->config = config;
+	s->amendments = amendments_get(amendments);
 	return s;
 }
 
 struct snapshot *
 snapshot_new(struct config *config, const struct snapshot *old)
 {
-	struct snapshot *s = snapshot_build(config, old, NULL);
+	struct amendments *amendments;
+	struct snapshot *s;
 
+	if (!amendments_after(old ? old->amendments : NULL, config, &amendments))
+		return NULL;
+	s = snapshot_build(config, amendments, old, NULL);
+	amendments_put(amendments);
 	if (!s)
 		return NULL;
 	backends_configure(s, NULL);
 	if (old)
 		backends_mark_removed(old, s);
+	return s;
+}
+
+/* Of the same configuration. */
+static struct snapshot *
+snapshot_derive(struct snapshot *old, struct amendments *amendments,
+    const struct found *found)
+{
+	struct snapshot *s = snapshot_build(old->config, amendments, old, found);
+
+	if (!s)
+		return NULL;
+	s->origin = snapshot_get(old->origin ? old->origin : old);
+	s->router = old->router;
+	return s;
+}
+
+struct snapshot *
+snapshot_amended(struct snapshot *old, struct amendments *amendments)
+{
+	struct snapshot *s = snapshot_derive(old, amendments, NULL);
+
+	if (!s)
+		return NULL;
+	backends_configure(s, NULL);
+	backends_mark_removed(old, s);
 	return s;
 }
 
@@ -358,8 +397,8 @@ settle(const struct snapshot *s, const struct found *found)
 	for (size_t u = 0; u < s->n_upstreams; u++) {
 		const struct upstream *up = &s->upstreams[u];
 
-		for (size_t i = 0; i < up->conf->n_backends; i++) {
-			const struct config_backend *row = &up->conf->backends[i];
+		for (size_t i = 0; i < up->n_rows; i++) {
+			const struct config_backend *row = &up->rows[i];
 
 			if (strcmp(row->address, found->address) == 0)
 				others |= settle_row(up, row, found);
@@ -400,11 +439,9 @@ snapshot_found(struct snapshot *old, const struct found *found, bool *changed_r)
 	*changed_r = settle(old, found);
 	if (!*changed_r)
 		return NULL;
-	s = snapshot_build(old->config, old, found);
+	s = snapshot_derive(old, old->amendments, found);
 	if (!s)
 		return NULL;
-	s->origin = snapshot_get(old->origin ? old->origin : old);
-	s->router = old->router;
 	backends_configure(s, old);
 	settle(s, found); /* the weights of those that are new */
 	backends_mark_removed(old, s);
@@ -425,6 +462,7 @@ snapshot_put(struct snapshot *s)
 	if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	upstreams_free(s);
+	amendments_put(s->amendments);
 	if (s->origin) {
 		snapshot_put(s->origin);
 	} else {

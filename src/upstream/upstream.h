@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct amendments;
 struct backend;
 struct found;
 struct pace;
@@ -21,7 +22,9 @@ struct router;
 struct upstream {
 	const struct config_upstream *conf;
 	uint64_t id; /* stable hash of the name: the space of its client keys */
-	struct backend **backends; /* in the file's order, a name's addresses one after
+	struct config_backend *rows; /* conf's backends, as amended while running */
+	size_t n_rows;
+	struct backend **backends; /* in the rows' order, a name's addresses one after
 				      the other; references held */
 	size_t n_backends;
 	struct pace *pace; /* of moves; a reference: the same in all snapshots */
@@ -35,14 +38,15 @@ struct snapshot {
 	struct config *config;
 	struct router *router; /* see route/router.h */
 	void (*router_free)(struct router *);
-	struct upstream *upstreams; /* same order as config->upstreams */
+	struct amendments *amendments; /* a reference; NULL: none */
+	struct upstream *upstreams;    /* same order as config->upstreams */
 	size_t n_upstreams;
 };
 
 /* Takes over `config`. Backends that `old` (may be NULL) has under the same upstream,
  * name and address are kept and reconfigured; those of old that are gone are marked
- * removed. NULL: no memory, nothing changed, config still the caller's.
- * Control thread only. */
+ * removed. What was amended stays where the file says what it said. NULL: no memory,
+ * nothing changed, config still the caller's. Control thread only. */
 struct snapshot *snapshot_new(struct config *config, const struct snapshot *old);
 
 /* The same configuration with what the resolver found of a name: each address is a
@@ -52,6 +56,11 @@ struct snapshot *snapshot_new(struct config *config, const struct snapshot *old)
  * *changed_r true: no memory. Control thread only. */
 struct snapshot *snapshot_found(struct snapshot *old, const struct found *found,
     bool *changed_r);
+
+/* The same configuration with other amendments (a reference is taken; NULL: none):
+ * their backends come in, are reconfigured, or are marked removed. NULL: no memory.
+ * Control thread only. */
+struct snapshot *snapshot_amended(struct snapshot *old, struct amendments *amendments);
 
 struct snapshot *snapshot_get(struct snapshot *s);
 void snapshot_put(struct snapshot *s);

@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Holds the documents against the program: every key and flag is in its manual, and
-# nothing else is; the sample shows every key, loads, and states true defaults.
+# Holds the documents against the program: every key, flag, endpoint and command is in its
+# manual, and nothing else is; roostctl reaches every endpoint; the sample shows every key,
+# loads, and states true defaults.
 
 : "${top_srcdir:?}" "${top_builddir:?}"
 roost=$top_builddir/roost
+ctl=$top_builddir/roostctl
 sample=$top_srcdir/etc/roost.yaml
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
@@ -57,6 +59,22 @@ sed -n 's/^ENDPOINT(\([A-Z]*\), "\([^"]*\)".*/\1 \2/p' \
 sed -n 's/^\.It Cm \([A-Z]*\) \(\/[^ ]*\).*/\1 \2/p' "$top_builddir/man/roost.8" |
 	sort >"$tmp/documented"
 same "endpoints of roost(8)" "$tmp/endpoints" "$tmp/documented"
+
+grep -oE '(GET|POST|PUT|DELETE) /[^",]*' "$top_srcdir/src/ctl/commands.def" | sort -u >"$tmp/asked"
+# roostctl knows /metrics also where this roost does not have it
+grep -vx 'GET /metrics' "$tmp/endpoints" >"$tmp/served"
+sed -i '/^GET \/metrics$/d' "$tmp/asked"
+same "roostctl's endpoints" "$tmp/served" "$tmp/asked"
+
+"$ctl" --help | sed -n '/^flags/q; s/^  \([a-z]*\) .*/\1/p' | sort >"$tmp/commands"
+sed -n 's/^\.It Cm \([a-z]*\).*/\1/p' "$top_builddir/man/roostctl.8" | sort >"$tmp/documented"
+same "commands of roostctl(8)" "$tmp/commands" "$tmp/documented"
+
+{ "$ctl" --help; while read -r command; do "$ctl" help "$command"; done <"$tmp/commands"; } |
+	grep -oE '^ +(-.,)? *--[a-z][a-z-]*' | grep -oE -e '--.*' | sort -u >"$tmp/help"
+grep -oE 'Fl Fl [a-z][a-z-]*' "$top_builddir/man/roostctl.8" |
+	sed 's/^Fl Fl /--/' | sort -u >"$tmp/flags"
+same "flags of roostctl(8)" "$tmp/help" "$tmp/flags"
 
 sed -n 's/^KIND([A-Z_]*, [A-Z]*, \([A-Z]*\), \([0-9]*\), "\(.*\)")/\3 Ta \1 Ta \2/p' \
 	"$top_srcdir/src/base/log_kinds.def" | tr A-Z a-z | sort >"$tmp/kinds"

@@ -8,6 +8,7 @@ import stat
 import threading
 
 import pytest
+from peers.admin import Admin, scene, with_admin
 from peers.client import Person, RawClient
 from peers.roost import changed, entry, run, settings
 from peers.waiting import holds_for, let_pass, scaled, wait_until
@@ -15,56 +16,6 @@ from peers.websocket import Closed, Swarm
 from peers.yaml_text import to_yaml
 
 TOKEN = "0123456789abcdef-token"
-
-
-class Admin:
-    """Asks the admin API of a roost, each time on a new connection."""
-
-    def __init__(self, roost, token=None):
-        self.address = roost.addresses[-1]
-        self.headers = [("Authorization", f"Bearer {token}")] if token else []
-
-    def ask(self, method, target, headers=(), body=None):
-        with RawClient(self.address) as c:
-            return c.request(method, target, [*self.headers, *headers], body)
-
-    def get(self, target, status=200):
-        r = self.ask("GET", target)
-        assert r.status == status, (r.status, r.body)
-        assert r.header("Content-Type") == "application/json"
-        return r.json()
-
-    def post(self, target, status=200, **body):
-        r = self.ask("POST", target, body=json.dumps(body).encode())
-        assert r.status == status, (r.status, r.body)
-        return r.json()
-
-    def backend(self, name, upstream="app"):
-        (up,) = [u for u in self.get("/v1/upstreams")["upstreams"]
-                 if u["name"] == upstream]
-        (b,) = [b for b in up["backends"] if b["name"] == name]
-        return b
-
-    def plan(self, **query):
-        query = "&".join(f"{k}={v}" for k, v in {"upstream": "app", **query}.items())
-        (up,) = self.get(f"/v1/plan?{query}")["upstreams"]
-        return up
-
-    def explain(self, client, upstream="app"):
-        return self.get(f"/v1/pins/{upstream}/{client}")
-
-
-def with_admin(config, bind="127.0.0.1:0", **more):
-    return {**config, "admin": {"bind": bind, **more}}
-
-
-def scene(stage, *names, rehome=None, **upstream):
-    """Backends, a roost with an admin API in front, and who asks it."""
-    backends = stage.backends(*names)
-    if rehome:
-        upstream["rehome"] = rehome
-    roost = stage.roost(with_admin(settings(backends, **upstream)))
-    return roost, Admin(roost), *backends
 
 
 def token_file(directory, text=TOKEN + "\n"):
@@ -90,6 +41,7 @@ def test_the_list_is_complete_and_every_get_of_it_answers(quiet):
     for e in listed:
         assert set(e) == {"method", "path", "parameters", "access", "help"}
         path = e["path"].replace("{upstream}", "app").replace("{client}", "header:x")
+        path = path.replace("{backend}", "a")
         if e["method"] == "GET":
             quiet.get(path)
 
@@ -162,7 +114,6 @@ def test_sockets_of_moves_that_fail_are_not_counted(stage):
     ("GET", "/", 404, None),
     ("GET", "/v1/", 404, None),
     ("GET", "/v1/status/x", 404, None),
-    ("GET", "/v1/pins/app", 404, None),
     ("GET", "/v1/pins/app/", 404, None),
     ("GET", "/v1//status", 404, None),
     ("POST", "/v1/status", 405, "GET, HEAD"),
@@ -185,6 +136,9 @@ def test_sockets_of_moves_that_fail_are_not_counted(stage):
     ("GET", "/v1/pins/app/address:here", 400, None),
     ("GET", "/v1/pins/app/header:", 400, None),
     ("GET", "/v1/pins/app/%zz", 400, None),
+    ("GET", "/v1/pins/nope", 404, None),
+    ("GET", "/v1/pins/app?limit=1001", 400, None),
+    ("GET", "/v1/pins/app?backend=nope", 404, None),
     ("GET", "/v1/pins/app/header:a%00b", 400, None),
     ("GET", "/v1/pins/app/" + "a" * 2000, 400, None),
 ])

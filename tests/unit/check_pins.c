@@ -506,6 +506,38 @@ START_TEST(collecting_finds_holders_of_sessions)
 }
 END_TEST
 
+START_TEST(a_list_has_everybody_on_these_backends_once)
+{
+	static struct pin_row rows[2000];
+	bool complete, seen[2000] = {false};
+	size_t n;
+
+	for (uint64_t i = 0; i < 2000; i++)
+		exchange(key_of(i), (int)(i % 4));
+	n = pins_list(pins, b + 1, 2, now, rows, 2000, &complete);
+	ck_assert(complete);
+	ck_assert_uint_eq(n, 1000);
+	for (size_t i = 0; i < n; i++)
+		for (uint64_t j = 0; j < 2000; j++)
+			if (hash128_eq(key_of(j), rows[i].key)) {
+				ck_assert(!seen[j] && (j % 4 == 1 || j % 4 == 2));
+				ck_assert_ptr_eq(rows[i].pin.backend, b[j % 4]);
+				seen[j] = true;
+			}
+	for (size_t i = 0; i < n; i++)
+		backend_put(rows[i].pin.backend);
+	n = pins_list(pins, b, 4, now, rows, 10, &complete);
+	ck_assert(!complete);
+	ck_assert_uint_eq(n, 10);
+	while (n)
+		backend_put(rows[--n].pin.backend);
+	ck_assert_uint_eq(pins_list(pins, b, 4, now + HTTP, rows, 10, &complete), 0);
+	ck_assert(complete);
+	ck_assert_uint_eq(pins_list(pins, b, 4, now, rows, 0, &complete), 0);
+	ck_assert(!complete);
+}
+END_TEST
+
 START_TEST(collecting_the_unlocked_spares_the_big_and_the_busy)
 {
 	struct hash128 keys[10];
@@ -693,6 +725,7 @@ table(void)
 	tcase_add_test(t, a_long_lock_does_not_keep_shorter_ones_in_the_table);
 	tcase_add_test(t, an_http_lock_outlives_the_websocket_lock);
 	tcase_add_test(t, collecting_finds_holders_of_sessions);
+	tcase_add_test(t, a_list_has_everybody_on_these_backends_once);
 	tcase_add_test(t, collecting_the_unlocked_spares_the_big_and_the_busy);
 	tcase_add_test(t, repeated_collecting_reaches_everybody);
 	return t;
