@@ -157,6 +157,7 @@ libroost_a_SOURCES += \
 	src/ws/rehome.c src/ws/rehome.h src/ws/rehome_private.h \
 	src/ws/rehome_cut.c \
 	src/ws/rehome_dial.c \
+	src/ws/unsent.c src/ws/away.c \
 	src/ws/rehome_replay.c \
 	src/ws/replay.c src/ws/replay.h \
 	src/ws/seat.c \

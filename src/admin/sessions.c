@@ -44,11 +44,13 @@ view_history(const struct session_view *v)
 		json_array_append_new(homes,
 		    json_pack("{s:o, s:o}", "backend", view_text(v->homes[i].backend),
 			"until_at", view_moment(v->homes[i].left_ms)));
-	return json_pack("{s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:o, s:o}", "moves",
-	    (json_int_t)v->moves, "tries", (json_int_t)v->tried, "succeeded",
+	return json_pack("{s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:I, s:I, s:o, s:o}",
+	    "moves", (json_int_t)v->moves, "tries", (json_int_t)v->tried, "succeeded",
 	    (json_int_t)v->succeeded, "failed", (json_int_t)v->failed, "moving",
 	    v->moving, "availability", v->availability / 10000.0, "down_ms",
-	    (json_int_t)v->down_ms, "states", states, "homes", homes);
+	    (json_int_t)v->down_ms, "messages_maybe_lost", (json_int_t)v->lost,
+	    "messages_sent_again", (json_int_t)v->again, "states", states, "homes",
+	    homes);
 }
 
 json_t *

@@ -132,14 +132,15 @@ view_backend(const struct backend *b, uint64_t now_ms)
 	if (failing_until <= now_ms)
 		failing_until = 0;
 	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-			 "s:I, s:o}",
+			 "s:I, s:I, s:o}",
 	    "name", view_text(b->name), "address", view_text(b->address), "state",
 	    backend_state_name(atomic_load(&b->admin_state)), "use", use.name, "why",
 	    view_text(use.why), "weight", (json_int_t)atomic_load(&b->weight),
 	    "sessions", (json_int_t)atomic_load(&b->sessions), "sockets",
 	    (json_int_t)atomic_load(&b->sockets), "exchanges",
 	    (json_int_t)atomic_load(&b->exchanges), "opening",
-	    (json_int_t)atomic_load(&b->opening), "max_sessions",
+	    (json_int_t)atomic_load(&b->opening), "awaited",
+	    (json_int_t)atomic_load(&b->awaited), "max_sessions",
 	    (json_int_t)atomic_load(&b->max_sessions), "max_connections",
 	    (json_int_t)atomic_load(&b->max_connections), "failures",
 	    (json_int_t)atomic_load(&b->failures), "failing_until_at",

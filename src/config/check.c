@@ -247,6 +247,20 @@ check_outliers(struct loader *l, struct config_upstream *up, const char *name)
 }
 
 static void
+check_rehome(struct loader *l, struct config_upstream *up, const char *name)
+{
+	const struct config_rehome *r = &up->rehome;
+	bool short_end = loader_is_given(l, &r->max_backoff_ms);
+
+	if (r->max_backoff_ms < r->backoff_ms)
+		loader_complain(l,
+		    loader_origin(l, short_end ? &r->max_backoff_ms : &r->backoff_ms),
+		    "upstreams.%s.rehome.max_backoff: shorter than backoff, expected "
+		    "at least as long",
+		    name);
+}
+
+static void
 check_upstream(struct loader *l, struct config_upstream *up)
 {
 	struct origin at = {.place = up->place};
@@ -264,6 +278,7 @@ check_upstream(struct loader *l, struct config_upstream *up)
 	check_replay(l, up, shown);
 	check_health(l, up, shown);
 	check_outliers(l, up, shown);
+	check_rehome(l, up, shown);
 }
 
 void

@@ -194,6 +194,9 @@ struct config_rehome {
 	uint64_t debounce_ms;              /* debounce: 300ms */
 	uint64_t drain_timeout_ms;         /* drain_timeout: 5s */
 	enum rehome_on_failure on_failure; /* on_failure: rehome */
+	unsigned tries;                    /* tries: 10, of one whose backend died */
+	uint64_t backoff_ms;               /* backoff: 1s, doubling, +-30 % */
+	uint64_t max_backoff_ms;           /* max_backoff: 30s */
 	unsigned close_code;               /* close_code: 1012, of mode reconnect */
 	struct config_replay replay;
 };

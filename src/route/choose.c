@@ -637,6 +637,18 @@ choose_rehome(struct chooser *c, const struct upstream *up, const struct claim *
 	return to;
 }
 
+bool
+choose_points_to(struct chooser *c, const struct claim *claim, const struct backend *to,
+    uint64_t now_ms)
+{
+	struct pin pin;
+
+	if (!claim->held || !pins_lookup(c->pins, claim->key, now_ms, &pin))
+		return false;
+	backend_put(pin.backend);
+	return pin.backend == to;
+}
+
 void
 choose_rehome_done(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *to, uint64_t now_ms)

@@ -116,6 +116,10 @@ void choose_session_sent_away(struct chooser *c, const struct upstream *up,
 struct backend *choose_rehome(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *from, uint64_t now_ms);
 
+/* Does the claim's pin point there? */
+bool choose_points_to(struct chooser *c, const struct claim *claim,
+    const struct backend *to, uint64_t now_ms);
+
 /* The session is on `to` now. Where the client's pin points elsewhere by now, session
  * and pin come together again: on what is usable, the pin's backend first. */
 void choose_rehome_done(struct chooser *c, const struct upstream *up,

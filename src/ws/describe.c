@@ -42,6 +42,8 @@ describe_history(const struct history *h, struct session_view *v)
 	v->tried = h->events[HISTORY_TRIED];
 	v->succeeded = h->events[HISTORY_SUCCEEDED];
 	v->failed = h->events[HISTORY_FAILED];
+	v->lost = h->lost;
+	v->again = h->again;
 	v->down_ms += h->down_ms;
 	v->n_changes = ring_span(h->n_changes, HISTORY_CHANGES, &first);
 	for (unsigned i = 0; i < v->n_changes; i++) {

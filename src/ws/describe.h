@@ -47,8 +47,9 @@ struct session_view {
 	struct side_view client_side, backend_side;
 	unsigned moves;                    /* re-homed so often */
 	unsigned tried, succeeded, failed; /* tries to reach another backend */
-	uint64_t down_ms;                  /* time without a backend */
-	unsigned availability;             /* per ten thousand of its age */
+	unsigned lost, again;  /* client messages that may be lost; sent again */
+	uint64_t down_ms;      /* time without a backend */
+	unsigned availability; /* per ten thousand of its age */
 	/* oldest first; the last one is how it is now */
 	struct state_view changes[HISTORY_CHANGES + 1];
 	unsigned n_changes;

@@ -63,6 +63,9 @@ log_end(const struct session *s, enum reason why, enum cause cause)
 		    ", reconnects %u tried %u done %u failed, available %u.%02u %%",
 		    v.tried, v.succeeded, v.failed, v.availability / 100,
 		    v.availability % 100);
+	if (v.lost || v.again)
+		strbuf_printf(&rest, ", %u messages may be lost, %u sent again", v.lost,
+		    v.again);
 	session_log(LEVEL_INFO, TOPIC_SESSION, s,
 	    "session ended by %s (%s): code %u, %llu.%03llu s, "
 	    "in %llu messages %llu bytes, out %llu messages %llu bytes, re-homed %u "

@@ -316,10 +316,33 @@ half_take(struct half *h, const uint8_t *p, size_t n)
 
 /* ---- reading ---- */
 
+/* Is there a Close among what is held? */
+static bool
+wants_to_leave(const struct half *h)
+{
+	struct frame_scanner scan = h->scan;
+	struct frame_control control;
+	enum frame_event event;
+	enum reason why;
+	size_t off = 0, used = 1;
+
+	while (used && off < queue_size(&h->held)) {
+		used = frame_scan(&scan, h->session->rules, queue_bytes(&h->held) + off,
+		    queue_size(&h->held) - off, &event, &control, &why);
+		if (event == FRAME_BAD ||
+		    (event == FRAME_CONTROL && control.opcode == OP_CLOSE))
+			return true;
+		off += used;
+	}
+	return false;
+}
+
 /* Between two backends: what the client says waits, up to a point. */
 static void
 read_and_hold(struct half *h, const uint8_t *p, ssize_t n)
 {
+	bool has_backend = h->session->state != SESSION_RECONNECTING;
+
 	if (n > 0)
 		hold(h, p, (size_t)n);
 	/* an end behind words that still wait is looked at again after them */
@@ -327,6 +350,9 @@ read_and_hold(struct half *h, const uint8_t *p, ssize_t n)
 		session_on_lost(h, &h->scan, NULL, 0);
 	if (n <= 0 || queue_size(&h->held) >= LOOP_READ)
 		stream_read_off(&h->stream);
+	/* nobody knows when there will be a backend that could hear it */
+	if (n > 0 && !has_backend && wants_to_leave(h))
+		session_on_leaving(h->session);
 }
 
 static void

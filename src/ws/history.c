@@ -63,6 +63,17 @@ history_note(struct session *s, enum history_event event)
 }
 
 void
+history_note_messages(struct session *s, uint32_t lost, uint32_t again)
+{
+	struct history *h = history_of(s);
+
+	if (h) {
+		h->lost += lost;
+		h->again += again;
+	}
+}
+
+void
 history_free(struct history *h)
 {
 	if (!h)

@@ -28,6 +28,7 @@ struct history {
 	uint64_t down_ms; /* spent without a backend */
 	uint32_t n_changes, n_homes;
 	uint32_t events[HISTORY_EVENTS]; /* index: enum history_event */
+	uint32_t lost, again;            /* client messages */
 };
 
 #endif

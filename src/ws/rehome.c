@@ -8,16 +8,15 @@
 #include "base/log.h"
 #include "upstream/backend.h"
 #include "upstream/conn.h"
+#include "upstream/outlier.h"
 #include "upstream/pace.h"
 #include "ws/registry.h"
 #include <stdlib.h>
 
 enum {
-	TRIES = 10,
-	BACKOFF_MS = 1000,
-	BACKOFF_MAX_MS = 30000,
 	HOLD_MS =
 	    300000, /* before a session that could not be moved is looked at again */
+	LOOK_MS = 1000, /* how often to see whether a dead backend is back */
 	JITTER_PERCENT = 30
 };
 
@@ -79,6 +78,15 @@ count(struct session *s, enum counter which)
 	count_add(&s->registry->loop->counters, which, 1);
 }
 
+/* Moves after a loss are paced as all moves are: the survivors are not stormed. */
+static uint64_t
+pace_delay(struct session *s, struct backend *to)
+{
+	uint64_t ms = pace_book_ms(s->up, to, clock_now_us());
+
+	return random_jitter(&s->registry->loop->random, ms, JITTER_PERCENT);
+}
+
 /* It stays where it is, and so must the client's pin, or its HTTP calls would go
  * elsewhere than its socket. False: it can't stay, since another session of the client
  * is on the new backend. */
@@ -98,15 +106,9 @@ log_failure(const struct rehoming *m, enum reason why)
 	    s->home->name, m->to->name, reason_text(why));
 }
 
-/* The client's library connects again, and its pin leads it to the new backend. */
-static void
-send_away(struct session *s, enum reason why, const char *text)
-{
-	count(s, COUNT_REHOMES_CLOSED);
-	session_close(s, why, s->up->conf->rehome.close_code, text);
-}
-
-/* No backend takes it. One that still has its old backend stays there. */
+/* No backend takes it. One that still has its old backend stays there. Where a backend
+ * lives and does not want this session, its client may have better luck with a new one
+ * at once; where there is none, later. */
 static void
 give_up(struct rehoming *m, enum reason why)
 {
@@ -120,11 +122,16 @@ give_up(struct rehoming *m, enum reason why)
 
 		move_end(m);
 		if (!stays)
-			send_away(s, REASON_REHOMED, "re-homed");
-	} else {
-		move_end(m);
-		session_close(s, REASON_REHOME_FAILED, CLOSE_TRY_LATER, "no backend");
+			session_close_away(s, REASON_REHOMED,
+			    s->up->conf->rehome.close_code, "re-homed");
+		return;
 	}
+	move_end(m);
+	if (s->immovable)
+		session_close(s, REASON_REHOME_FAILED, s->up->conf->rehome.close_code,
+		    "not taken over");
+	else
+		session_close(s, REASON_REHOME_FAILED, CLOSE_TRY_LATER, "no backend");
 }
 
 /* ---- tries ---- */
@@ -132,13 +139,64 @@ give_up(struct rehoming *m, enum reason why)
 static uint64_t
 backoff_ms(const struct session *s)
 {
-	uint64_t ms = BACKOFF_MS;
+	const struct config_rehome *conf = &s->up->conf->rehome;
+	uint64_t ms = conf->backoff_ms;
 
-	for (unsigned i = 1; i < s->tries && ms < BACKOFF_MAX_MS; i++)
+	for (unsigned i = 1; i < s->tries && ms < conf->max_backoff_ms; i++)
 		ms *= 2;
-	if (ms > BACKOFF_MAX_MS)
-		ms = BACKOFF_MAX_MS;
+	if (ms > conf->max_backoff_ms)
+		ms = conf->max_backoff_ms;
 	return random_jitter(&s->registry->loop->random, ms, JITTER_PERCENT);
+}
+
+/* Were the last connections to it refused, and none accepted since? */
+static bool
+is_dead(const struct backend *b)
+{
+	return atomic_load(&b->failures) > 0;
+}
+
+/* Until the next try, or until somebody has found the backend alive again. */
+static void
+wait_on(struct rehoming *m)
+{
+	uint64_t now = clock_now_ms(), ms = 0;
+
+	if (m->until_ms > now)
+		ms = m->until_ms - now;
+	if (m->found_dead && ms > LOOK_MS)
+		ms = LOOK_MS;
+	loop_timer(m->session->registry->loop, &m->timer, ms);
+}
+
+static void
+wait_for(struct rehoming *m, uint64_t ms)
+{
+	m->state = MOVE_WAITING;
+	m->until_ms = clock_now_ms() + ms;
+	m->found_dead = m->session->tries && is_dead(m->to);
+	wait_on(m);
+}
+
+/* Its turn has come, unless the client's pin is back: another session of it could not
+ * be moved. */
+static void
+waited(struct rehoming *m)
+{
+	struct session *s = m->session;
+
+	if (m->found_dead && !is_dead(m->to)) { /* not all of those who wait at once */
+		m->found_dead = false;
+		m->until_ms = clock_now_ms() + pace_delay(s, m->to);
+	}
+	if (clock_now_ms() < m->until_ms)
+		wait_on(m);
+	else if (s->state == SESSION_CONNECTED &&
+		 choose_rehome_is_off(s->registry->chooser, &s->claim, s->home,
+		     clock_now_ms()))
+		move_end(m);
+	else
+		move_dial(m);
 }
 
 /* Its backend is gone: another may do better than the one that failed. */
@@ -153,8 +211,7 @@ wait_and_retry(struct rehoming *m)
 		backend_put(m->to);
 		m->to = to;
 	}
-	m->state = MOVE_WAITING;
-	loop_timer(s->registry->loop, &m->timer, backoff_ms(s));
+	wait_for(m, backoff_ms(s));
 }
 
 /* This try has failed. A session that has its backend stays there, and it is for the
@@ -167,7 +224,9 @@ try_again(struct rehoming *m, enum reason why)
 	move_drop_conn(m);
 	s->cut_wanted = false;
 	history_note(s, HISTORY_FAILED);
-	if (++s->tries >= TRIES) {
+	if (m->state == MOVE_GREETING)
+		outlier_failed(s->up, m->to, why, &s->registry->loop->random);
+	if (++s->tries >= s->up->conf->rehome.tries) {
 		give_up(m, why);
 	} else if (s->state == SESSION_RECONNECTING) {
 		wait_and_retry(m);
@@ -178,23 +237,8 @@ try_again(struct rehoming *m, enum reason why)
 			move_end(m);
 			return;
 		}
-		m->state = MOVE_WAITING;
-		loop_timer(s->registry->loop, &m->timer, backoff_ms(s));
+		wait_for(m, backoff_ms(s));
 	}
-}
-
-/* Its turn has come, unless the client's pin is back: another session of it could not
- * be moved. */
-static void
-waited(struct rehoming *m)
-{
-	struct session *s = m->session;
-
-	if (s->state == SESSION_CONNECTED && choose_rehome_is_off(s->registry->chooser,
-						 &s->claim, s->home, clock_now_ms()))
-		move_end(m);
-	else
-		move_dial(m);
 }
 
 void
@@ -204,8 +248,10 @@ move_failed(struct rehoming *m, enum reason why)
 	bool was_cut = rehome_is_cut(s);
 
 	/* the old backend may be out already: there is no way back to it */
-	if (s->state == SESSION_CONNECTED && !stream_is_open(&s->backend.stream))
+	if (s->state == SESSION_CONNECTED && !stream_is_open(&s->backend.stream)) {
 		session_set_state(s, SESSION_RECONNECTING);
+		count(s, COUNT_RECONNECTS);
+	}
 	try_again(m, why);
 	if (was_cut && s->state == SESSION_CONNECTED && !s->move)
 		half_resume(&s->client); /* it stays with the old one */
@@ -260,7 +306,7 @@ begin(struct session *s, struct backend *to, enum move_why why, uint64_t delay_m
 	timer_init(&m->timer, on_timeout);
 	s->move = m;
 	count(s, COUNT_REHOMES_STARTED);
-	loop_timer(s->registry->loop, &m->timer, delay_ms);
+	wait_for(m, delay_ms);
 	return true;
 }
 
@@ -274,8 +320,11 @@ can_move_transparently(const struct session *s)
 void
 move_unanswered(struct rehoming *m)
 {
+	struct session *s = m->session;
+
 	log_failure(m, REASON_REPLAY);
-	send_away(m->session, REASON_REPLAY, "re-homed");
+	session_close_away(s, REASON_REPLAY, s->up->conf->rehome.close_code,
+	    "re-homed");
 }
 
 /* The planner has sent the client on while it was being moved. */
@@ -300,8 +349,11 @@ redirect(struct rehoming *m, struct backend *to, uint32_t delay_ms)
 		return;
 	}
 	move_drop_conn(m);
-	m->state = MOVE_WAITING;
-	loop_timer(m->session->registry->loop, &m->timer, delay_ms);
+	/* between two tries: one that may be as dead as the last is no reason to hurry
+	 */
+	if (m->state == MOVE_WAITING && m->session->tries && is_dead(to))
+		return;
+	wait_for(m, delay_ms);
 }
 
 void
@@ -312,34 +364,59 @@ rehome_start(struct session *s, struct backend *to, enum move_why why,
 
 	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED)
 		return;
+	/* else it was moved on since, and who did that says so, too */
+	if (!choose_points_to(s->registry->chooser, &s->claim, to, clock_now_ms()))
+		return;
 	if (s->move)
 		redirect(s->move, to, delay_ms);
+	else if (s->state == SESSION_RECONNECTING)
+		return; /* it waits for its turn to leave */
 	else if (can_move_transparently(s) && begin(s, to, why, delay_ms))
 		return;
 	else if (mode == REHOME_RECONNECT ||
 		 (mode == REHOME_TRANSPARENT && why == MOVE_LEAVING && !s->immovable))
-		send_away(s, REASON_REHOMED, "re-homed");
+		session_send_away(s, REASON_REHOMED, delay_ms);
 	else
 		stay(s, to, HOLD_MS);
 }
 
-/* Moves after a loss are paced as all moves are: the survivors are not stormed. */
-static uint64_t
-pace_delay(struct session *s, struct backend *to)
+/* After as long as the longest pause between two tries a new home counts as good; until
+ * then, to be lost again is another failure of the same move. */
+static bool
+is_steady(const struct session *s)
 {
-	uint64_t ms = pace_book_ms(s->up, to, clock_now_us());
+	return s->moves == 0 ||
+	       clock_now_ms() - s->state_ms >= s->up->conf->rehome.max_backoff_ms;
+}
 
-	return random_jitter(&s->registry->loop->random, ms, JITTER_PERCENT);
+/* Its client comes back to another backend, or later, at its turn. */
+static void
+wait_to_leave(struct session *s, struct backend *to, enum reason why)
+{
+	rehome_cancel(s);
+	session_set_state(s, SESSION_RECONNECTING);
+	half_listen(&s->client); /* to see it go */
+	session_send_away(s, why, pace_delay(s, to));
 }
 
 static void
 go_on_elsewhere(struct session *s, struct backend *to)
 {
+	const struct config_rehome *conf = &s->up->conf->rehome;
 	struct rehoming *m = s->move;
+	uint64_t delay;
 
+	s->tries = is_steady(s) ? 0 : s->tries + 1;
+	if (s->tries >= conf->tries) {
+		count(s, COUNT_REHOMES_FAILED);
+		wait_to_leave(s, to, REASON_REHOME_FAILED);
+		return;
+	}
 	session_set_state(s, SESSION_RECONNECTING);
+	count(s, COUNT_RECONNECTS);
 	s->cut_wanted = false;
-	if (!m && !begin(s, to, MOVE_LEAVING, pace_delay(s, to))) {
+	delay = m ? 0 : s->tries ? backoff_ms(s) : pace_delay(s, to);
+	if (!m && !begin(s, to, MOVE_LEAVING, delay)) {
 		session_close(s, REASON_NO_MEMORY, CLOSE_RESTART, "out of memory");
 		return;
 	}
@@ -349,21 +426,34 @@ go_on_elsewhere(struct session *s, struct backend *to)
 		move_agreed(s->move);
 }
 
+/* Is there a backend for its client now? Where there is only one, it may have lost no
+ * more than this connection. */
+static bool
+may_come_back(const struct session *s, const struct backend *to)
+{
+	return to || (s->up->n_backends == 1 &&
+			 backend_use_is_serving(backend_use(s->home, clock_now_ms())));
+}
+
 void
 rehome_after_loss(struct session *s, enum reason why)
 {
 	const struct config_rehome *conf = &s->up->conf->rehome;
-	struct backend *to = NULL;
+	bool torn = !frame_between_messages(&s->backend.scan);
+	struct backend *to;
 
-	/* the pin first: wherever the client turns next, it is led to a new backend */
-	if (conf->mode != REHOME_OFF)
-		to = choose_rehome(s->registry->chooser, s->up, &s->claim, s->home,
-		    clock_now_ms());
-	if (conf->mode == REHOME_OFF || conf->on_failure == ON_FAILURE_CLOSE ||
-	    !frame_between_messages(&s->backend.scan))
+	if (conf->mode == REHOME_OFF) {
 		session_close(s, why, CLOSE_RESTART, "backend lost");
-	else if (!can_move_transparently(s))
-		send_away(s, why, "backend lost");
+		return;
+	}
+	/* the pin first: wherever the client turns next, it is led to a new backend */
+	to = choose_rehome(s->registry->chooser, s->up, &s->claim, s->home,
+	    clock_now_ms());
+	if (conf->on_failure == ON_FAILURE_CLOSE)
+		session_close_away(s, why, CLOSE_RESTART, "backend lost");
+	else if (torn || !can_move_transparently(s))
+		wait_to_leave(s, to ? to : s->home,
+		    may_come_back(s, to) ? why : REASON_REHOME_FAILED);
 	else /* where nobody is usable now, the dead one may be the first to be back */
 		go_on_elsewhere(s, to ? to : s->home);
 	backend_put(to);

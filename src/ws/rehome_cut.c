@@ -62,6 +62,7 @@ take_new_home(struct session *s, struct rehoming *m)
 	frame_scanner_init(&b->scan, false, compressed);
 	stream_read_off(&m->conn->stream);
 	conn_give_stream(m->conn, &b->stream, &half_ops);
+	session_watch_peer(b);
 	b->stream.keep_whole = true;
 	m->conn = NULL;
 }
@@ -92,7 +93,8 @@ move_switch_over(struct rehoming *m)
 	log_done(m, clock_now_us());
 	m->answer = STRBUF_INIT;
 	m->next = NULL;
-	s->tries = 0;
+	if (s->state == SESSION_CONNECTED) /* else it has to prove itself: rehome.c */
+		s->tries = 0;
 	take_new_home(s, m);
 	choose_rehome_done(s->registry->chooser, s->up, &s->claim, s->home,
 	    clock_now_ms());
@@ -126,8 +128,10 @@ keep_untaken(struct session *s)
 
 	if (s->backend.close_sent)
 		goodbye = frame_write_close(frame, CLOSE_GOING_AWAY, GOODBYE, true);
-	if (queue_size(q) > goodbye)
-		session_keep_unsent(s, s->queue_from, q->data, q->len - goodbye, q->at);
+	/* of one that died instead, what was under way is counted */
+	if (queue_size(q) > goodbye || (s->state == SESSION_CONNECTED &&
+					   s->backend.lost && !s->backend.close_sent))
+		session_keep_queue(s);
 }
 
 /* The old backend is out, and nothing is under way. */
@@ -153,8 +157,8 @@ rehome_old_is_done(struct session *s)
 	if (frame_between_messages(&s->backend.scan))
 		go_over(s->move);
 	else
-		session_close(s, REASON_SESSION_BACKEND_LOST, CLOSE_RESTART,
-		    "backend lost");
+		session_close_away(s, REASON_SESSION_BACKEND_LOST,
+		    s->up->conf->rehome.close_code, "backend lost");
 }
 
 void

@@ -8,9 +8,15 @@
 #include "message/response.h"
 #include "upstream/backend.h"
 #include "upstream/conn.h"
+#include "upstream/outlier.h"
 #include "upstream/pool.h"
 #include "ws/registry.h"
 #include <sys/socket.h>
+
+enum {
+	GREETING_MS = 10000 /* a handshake is no report that takes long; and while one
+			       hangs, another backend could take the session */
+};
 
 static void
 send_greeting(struct rehoming *m)
@@ -39,10 +45,11 @@ static void
 on_connected(struct conn *c)
 {
 	struct rehoming *m = c->user;
+	uint64_t ms = m->session->up->conf->timeouts.first_byte_ms;
 
 	m->state = MOVE_GREETING;
 	loop_timer(m->session->registry->loop, &m->timer,
-	    m->session->up->conf->timeouts.first_byte_ms);
+	    ms && ms < GREETING_MS ? ms : GREETING_MS);
 	send_greeting(m);
 }
 
@@ -79,6 +86,7 @@ take_answer(struct rehoming *m)
 	case PARSE_BAD: move_failed(m, REASON_BAD_RESPONSE); return;
 	case PARSE_DONE: break;
 	}
+	outlier_answered(s->up, m->to, r.status, 0, &s->registry->loop->random);
 	if (r.status == 401 || r.status == 403) {
 		move_refused(m);
 		return;
@@ -137,7 +145,7 @@ static const struct conn_ops conn_ops = {
     .on_broken = on_broken,
 };
 
-/* On whose behalf; the client's address is the one that trusted peers told. */
+/* On whose behalf; the addresses are those that trusted peers told. */
 static struct conn_hello
 hello_of(const struct session *s)
 {
@@ -145,10 +153,13 @@ hello_of(const struct session *s)
 	    .version = (unsigned)s->up->conf->proxy_protocol,
 	    .source = s->peer,
 	};
+	struct str reached = s->greeting->reached;
 	socklen_t n = sizeof hello.destination;
 
 	static_assert(PROXY_OUT_V1 == 1 && PROXY_OUT_V2 == 2, "they are versions");
-	if (getsockname(s->client.stream.io.fd, &hello.destination.sa, &n))
+	if (reached.n)
+		memcpy(&hello.destination, reached.p, reached.n);
+	else if (getsockname(s->client.stream.io.fd, &hello.destination.sa, &n))
 		hello.destination = (struct addr){0};
 	return hello;
 }

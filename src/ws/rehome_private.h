@@ -39,10 +39,12 @@ struct rehoming {
 	struct timer timer;
 	struct grave grave;
 	uint64_t cut_us;   /* when the client was cut off */
-	uint64_t until_ms; /* CUTTING, SETTLING: not longer than that */
+	uint64_t until_ms; /* WAITING, CUTTING, SETTLING: not longer than that */
 	enum move_state state;
 	bool overtime; /* DRAINING: only the message under way may end */
 	enum move_why why;
+	bool found_dead; /* WAITING: for a backend that refused us; it may be back
+			    sooner */
 };
 
 /* Gives up the new backend's connection, and what it has said. */

@@ -20,7 +20,6 @@
 #include "http/access_log.h"
 #include "upstream/backend.h"
 #include "ws/app_heartbeat.h"
-#include "ws/close_table.h"
 #include "ws/heartbeat.h"
 #include "ws/registry.h"
 #include <stdlib.h>
@@ -28,7 +27,6 @@
 enum {
 	CLOSE_MS = 5000,
 	CLOSE_REPLACED_MS = 1000, /* somebody waits for its place */
-	IN_FLIGHT_MS = 5000, /* older questions count as answered, in whatever way */
 };
 
 const char *
@@ -64,8 +62,8 @@ session_set_state(struct session *s, enum session_state state)
 	s->state = state;
 	history_left_state(s, old);
 	s->state_ms = clock_now_ms();
-	if (state == SESSION_RECONNECTING)
-		count_add(&s->registry->loop->counters, COUNT_RECONNECTS, 1);
+	if (old == SESSION_RECONNECTING && state != SESSION_CONNECTED)
+		session_drop_unsent(s);
 	session_log(LEVEL_DEBUG, TOPIC_SESSION, s, "session is %s, was %s",
 	    session_state_name(state), session_state_name(old));
 }
@@ -103,19 +101,6 @@ note_end_by(const struct half *h, unsigned code)
 	note_end(h->session, half_is_client(h) ? SIDE_CLIENT : SIDE_BACKEND, code);
 }
 
-/* Who lost its backend, or was sent to another, comes back: its place is kept. */
-static void
-leave_pin(struct session *s, enum reason why, bool clean)
-{
-	struct chooser *chooser = s->registry->chooser;
-	enum cause cause = close_cause(why, s->end_code);
-
-	if (cause == CAUSE_SERVER_SWITCH || cause == CAUSE_BACKEND_LOST)
-		choose_session_sent_away(chooser, s->up, &s->claim, clock_now_ms());
-	else
-		choose_session_closed(chooser, s->up, &s->claim, clean, clock_now_ms());
-}
-
 void
 session_end(struct session *s, enum reason why)
 {
@@ -138,7 +123,7 @@ session_end(struct session *s, enum reason why)
 	session_set_state(s, SESSION_CLOSED);
 	rehome_cancel(s);
 	timer_clear(&s->timer);
-	leave_pin(s, why, clean);
+	session_leave_pin(s, clean);
 	atomic_fetch_sub(&s->home->sockets, 1);
 	ending_tell(s, why);
 	half_shut(&s->client);
@@ -288,6 +273,12 @@ session_on_control(struct half *from, const struct frame_control *control,
 		return CONTROL_SWALLOW;
 	}
 	note_end_by(from, control->close_code);
+	if (to->lost) { /* nobody else will answer it */
+		half_send_close(from, control->close_code, "");
+		begin_closing(s);
+		end_if_done(s);
+		return CONTROL_SWALLOW;
+	}
 	if (to->close_sent) { /* the answer to a Close of ours */
 		end_if_done(s);
 		return CONTROL_SWALLOW;
@@ -381,18 +372,12 @@ static void
 backend_lost(struct session *s, enum reason why, const struct frame_scanner *before,
     const uint8_t *p, size_t n)
 {
-	const struct queue *q = &s->backend.stream.out;
-
 	outlier_session_ended(s->up, s->home, true, CLOSE_ABNORMAL,
 	    &s->registry->loop->random);
-	if (s->greeting) {
-		if (n)
-			session_keep_unsent(s, *before, p, n, 0);
-		else
-			session_keep_unsent(s,
-			    queue_size(q) ? s->queue_from : s->client.scan, q->data,
-			    q->len, q->at);
-	}
+	if (n)
+		session_keep_unsent(s, *before, p, n, 0);
+	else
+		session_keep_queue(s);
 	half_shut(&s->backend);
 	rehome_after_loss(s, why);
 }
@@ -422,6 +407,15 @@ session_on_lost(struct half *h, const struct frame_scanner *before, const uint8_
 		half_send_close(&s->client, s->client.close_code, "");
 	}
 	end_if_done(s);
+}
+
+void
+session_on_leaving(struct session *s)
+{
+	if (s->state != SESSION_RECONNECTING)
+		return;
+	s->ended_by = SIDE_NONE; /* it is not for want of a backend */
+	begin_closing(s);
 }
 
 void
@@ -482,73 +476,4 @@ void
 session_close_timed_out(struct session *s)
 {
 	session_end(s, REASON_CLOSE_TIMEOUT);
-}
-
-/* ---- messages that nobody took ---- */
-
-/* The first message boundary at or after `at`, or n when there is none. */
-static size_t
-first_boundary(struct frame_scanner scan, const uint8_t *data, size_t n, size_t at)
-{
-	struct frame_control control;
-	enum frame_event event;
-	enum reason why;
-	size_t off = 0, used = 1;
-
-	while (used && !(off >= at && frame_between_messages(&scan))) {
-		if (off >= n)
-			return n;
-		used = frame_scan(&scan, NULL, data + off, n - off, &event, &control,
-		    &why);
-		off += used;
-	}
-	return off >= at && frame_between_messages(&scan) ? off : n;
-}
-
-/* How many messages end in data[0..n), which begins between two? */
-static uint32_t
-count_messages(const struct half *h, const uint8_t *data, size_t n)
-{
-	struct frame_scanner scan;
-	struct frame_control control;
-	enum frame_event event;
-	enum reason why;
-	uint32_t count = 0;
-	size_t off = 0, used = 1;
-
-	frame_scanner_init(&scan, h->scan.masked, h->scan.compressed);
-	while (used && off < n) {
-		used = frame_scan(&scan, NULL, data + off, n - off, &event, &control,
-		    &why);
-		off += used;
-		count += event == FRAME_MESSAGE;
-	}
-	return count;
-}
-
-uint64_t
-session_count_unsent(const struct session *s)
-{
-	return count_messages(&s->client, queue_bytes(&s->unsent),
-	    queue_size(&s->unsent));
-}
-
-void
-session_keep_unsent(struct session *s, struct frame_scanner state, const uint8_t *data,
-    size_t n, size_t at)
-{
-	size_t from = n ? first_boundary(state, data, n, at) : 0;
-	bool recent = clock_now_ms() - session_heard_ms(s) < IN_FLIGHT_MS;
-	uint32_t lost = recent ? s->unanswered : 0, kept = 0;
-
-	if (from < n && queue_append(&s->unsent, data + from, n - from))
-		kept = count_messages(&s->client, data + from, n - from);
-	lost -= kept < lost ? kept : lost;
-	/* of a message that began before and has not ended nobody can use the rest */
-	if (from == n && !frame_between_messages(&s->client.scan)) {
-		s->client.skip = true;
-		lost++;
-	}
-	s->unanswered = kept; /* for the next backend to answer */
-	count_add(&s->registry->loop->counters, COUNT_MAYBE_LOST, lost);
 }

@@ -39,10 +39,12 @@ struct greeting {
 	bool replays;          /* a struct replay lies in front of it */
 	struct str protocol;   /* agreed, or empty */
 	struct str extensions; /* agreed, or empty */
-	struct str request;    /* the head as the backend got it, without extensions,
-				  Roost-Session and final line; empty where the session
-				  cannot be moved */
-	char text[];           /* all of the above */
+	struct str reached; /* a struct addr, which the client came to; empty: ask its
+			       socket */
+	struct str request; /* the head as the backend got it, without extensions,
+			       Roost-Session and final line; empty where the session
+			       cannot be moved */
+	char text[];        /* all of the above */
 };
 
 /* Where the upstream replays messages; elsewhere a greeting stands alone. */
@@ -107,6 +109,7 @@ struct session {
 	uint8_t chosen_by; /* enum choose_by */
 	uint8_t jitter;    /* spreads its dates: see heartbeat_jitter */
 	bool immovable;    /* a backend refused its handshake: it stays where it is */
+	bool sent_away;    /* its client is expected to come back: see away.c */
 	char id[SESSION_ID + 1];
 };
 
@@ -218,6 +221,9 @@ void session_on_blocked(struct half *h);
 /* Its queue has drained. */
 void session_on_drained(struct half *h);
 
+/* While it has no backend, the client says Close. */
+void session_on_leaving(struct session *s);
+
 /* It is given up: no answer to a ping, nothing taken for too long ... The client is
  * closed with `code`; a backend counts as lost. */
 void session_on_silent(struct half *h, enum reason why, unsigned code,
@@ -241,14 +247,39 @@ void rehome_look(struct session *s);
 /* Drops a move under way; the session stays as it is. */
 void rehome_cancel(struct session *s);
 
-/* Puts aside what of data[0..n) no backend has accepted, beginning with the first
- * message boundary at or after `at`; `state` is the scanner's at data[0]. Counts a
- * message that was cut in two as lost. */
+/* ---- unsent.c: what a lost backend did not take ---- */
+
+/* Puts aside for the next backend what of data[0..n), of which it took the first `at`
+ * bytes, it cannot have got whole; `state` is the scanner's at data[0]. Counts what may
+ * be lost. Where the session cannot be moved it only counts. */
 void session_keep_unsent(struct session *s, struct frame_scanner state,
     const uint8_t *data, size_t n, size_t at);
 
 /* So many messages wait in s->unsent. */
 uint64_t session_count_unsent(const struct session *s);
+/* The same of the backend half's queue, which may be empty. */
+void session_keep_queue(struct session *s);
+
+/* No backend will get what was put aside and what the client said since: counts it. */
+void session_drop_unsent(struct session *s);
+
+/* ---- away.c: clients that are to come back elsewhere ---- */
+
+/* Closes the client, and keeps a place for it on the backend its pin points to. */
+void session_close_away(struct session *s, enum reason why, unsigned code,
+    const char *text);
+
+/* The same, delay_ms from now, with the code that belongs to `why`: see watch.c. */
+void session_send_away(struct session *s, enum reason why, uint64_t delay_ms);
+
+/* The session is over: it leaves its pin, and its place there if it does not come back.
+ */
+void session_leave_pin(struct session *s, bool clean);
+
+/* ---- upgrade.c ---- */
+
+/* The kernel watches over this side as well. */
+void session_watch_peer(const struct half *h);
 
 /* ---- watch.c: what time does to a session ---- */
 
@@ -294,6 +325,9 @@ void history_left_home(struct session *s, struct backend *home);
 
 enum history_event { HISTORY_TRIED, HISTORY_SUCCEEDED, HISTORY_FAILED };
 void history_note(struct session *s, enum history_event event);
+
+/* Client messages that may be lost, and that were put aside to be sent again. */
+void history_note_messages(struct session *s, uint32_t lost, uint32_t again);
 void history_free(struct history *h); /* NULL is fine */
 
 /* ---- seat.c: a client's place among its sessions ---- */

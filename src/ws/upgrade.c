@@ -152,21 +152,29 @@ greeting_free(struct greeting *g)
 
 /* NULL: nothing to keep, or no memory: then the session cannot be moved. */
 static struct greeting *
-greeting_new(const struct upgrade *u, struct view *view,
-    const struct config_replay *conf)
+greeting_new(const struct opening *o)
 {
+	const struct upgrade *u = o->upgrade;
 	size_t n_extensions = u->agreed.len - u->agreed_protocol;
+	bool introduced =
+	    o->up->conf->proxy_protocol != PROXY_OUT_OFF && o->local_addr->sa.sa_family;
+	size_t n_reached = introduced ? sizeof *o->local_addr : 0;
 	struct greeting *g;
 	char *p;
 
 	if (u->request.len == 0 || u->request.failed)
 		return NULL;
-	g = greeting_alloc(u->agreed.len + u->request.len, view, conf);
+	g = greeting_alloc(n_reached + u->agreed.len + u->request.len, o->view,
+	    &o->up->conf->rehome.replay);
 	if (!g)
 		return NULL;
 	memcpy(g->key, u->key, sizeof g->key);
 	g->cuttable = u->cuttable;
 	p = g->text;
+	g->reached = (struct str){p, n_reached};
+	if (n_reached)
+		memcpy(p, o->local_addr, n_reached);
+	p += n_reached;
 	if (u->agreed.len)
 		memcpy(p, u->agreed.data, u->agreed.len);
 	g->protocol = (struct str){p, u->agreed_protocol};
@@ -185,13 +193,12 @@ init_half(struct session *s, struct half *h, bool masked, bool compressed)
 	frame_scanner_init(&h->scan, masked, compressed);
 }
 
-/* The kernel watches both sides as well. */
-static void
-watch_peers(const struct session *s)
+void
+session_watch_peer(const struct half *h)
 {
-	socket_give_up_soon(s->client.stream.io.fd);
-	socket_give_up_soon(s->backend.stream.io.fd);
-	socket_keep_alive(s->backend.stream.io.fd);
+	socket_give_up_soon(h->stream.io.fd);
+	if (!half_is_client(h)) /* those of clients have it since they were accepted */
+		socket_keep_alive(h->stream.io.fd);
 }
 
 /* What only some sessions have. False: no memory for something that matters. */
@@ -200,7 +207,7 @@ session_equip(struct session *s, const struct opening *o)
 {
 	const struct route *route = o->route;
 
-	s->greeting = greeting_new(o->upgrade, o->view, &o->up->conf->rehome.replay);
+	s->greeting = greeting_new(o);
 	if (s->greeting && s->greeting->replays)
 		s->client.watched |= WATCH_REPLAY;
 	if (o->seat)
@@ -259,7 +266,8 @@ open_session(void *arg, struct opening *o)
 	stream_move(&s->client.stream, o->client, &half_ops);
 	conn_give_stream(o->conn, &s->backend.stream, &half_ops);
 	s->backend.stream.keep_whole = s->greeting != NULL;
-	watch_peers(s);
+	session_watch_peer(&s->client);
+	session_watch_peer(&s->backend);
 	if (!registry_add(r, s) || !equipped) {
 		session_end(s, REASON_NO_MEMORY);
 		strbuf_fini(&rest);

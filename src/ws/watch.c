@@ -170,10 +170,16 @@ watch_is_overdue(const struct session *s, uint64_t now)
 static const struct date {
 	unsigned code; /* 0: that of re-homing */
 	const char *text;
+	bool away; /* a place is kept for the client */
 } dates[REASON_COUNT] = {
-    [REASON_SESSION_AGE] = {0, "session age"},
-    [REASON_SHUTDOWN] = {CLOSE_RESTART, "restarting"},
-    [REASON_UPGRADED] = {0, "upgraded"},
+    [REASON_SESSION_AGE] = {0, "session age", false},
+    [REASON_SHUTDOWN] = {CLOSE_RESTART, "restarting", false},
+    [REASON_UPGRADED] = {0, "upgraded", false},
+    [REASON_REHOMED] = {0, "re-homed", true},
+    [REASON_SESSION_BACKEND_LOST] = {0, "backend lost", true},
+    [REASON_HEARTBEAT_TIMEOUT] = {0, "backend lost", true},
+    [REASON_SLOW_READER] = {0, "backend lost", true},
+    [REASON_REHOME_FAILED] = {CLOSE_TRY_LATER, "no backend", false},
 };
 
 /* A message that is under way to the client may end first. */
@@ -186,7 +192,8 @@ is_time_to_end(const struct session *s, uint64_t now, uint64_t *wait)
 		nearer(wait, s->ends_ms - now);
 		return false;
 	}
-	if (frame_between_messages(&s->backend.scan) || now >= s->ends_ms + BOUNDARY_MS)
+	if (s->backend.lost || frame_between_messages(&s->backend.scan) ||
+	    now >= s->ends_ms + BOUNDARY_MS)
 		return true;
 	nearer(wait, BOUNDARY_LOOK_MS);
 	return false;
@@ -196,10 +203,14 @@ static void
 end_in_time(struct session *s)
 {
 	const struct date *date = &dates[s->ends_why];
-
+	enum reason why = (enum reason)s->ends_why;
 	/* after this code clients come back; after 1000 and 1001 they stay away */
-	session_close(s, (enum reason)s->ends_why,
-	    date->code ? date->code : s->up->conf->rehome.close_code, date->text);
+	unsigned code = date->code ? date->code : s->up->conf->rehome.close_code;
+
+	if (date->away)
+		session_close_away(s, why, code, date->text);
+	else
+		session_close(s, why, code, date->text);
 }
 
 /* ---- looking ---- */
@@ -231,6 +242,9 @@ look(struct session *s)
 	}
 	if (!look_at(&s->client, now, &wait) || !look_at(&s->backend, now, &wait))
 		return;
+	if (s->ends_why != REASON_NONE &&
+	    s->ends_ms >= now) /* perhaps since just now */
+		nearer(&wait, s->ends_ms - now);
 	if (wait != UINT64_MAX)
 		loop_timer(s->registry->loop, &s->timer, wait);
 }
@@ -264,7 +278,9 @@ session_follow_settings(struct session *s)
 {
 	uint64_t age = s->up->conf->limits.max_session_age_ms;
 
-	if (s->registry->stop_why == REASON_NONE) {
+	/* a stop, and clients that are to leave at their turn, are not put off */
+	if (s->registry->stop_why == REASON_NONE &&
+	    (s->ends_why == REASON_NONE || s->ends_why == REASON_SESSION_AGE)) {
 		s->ends_why = age ? REASON_SESSION_AGE : REASON_NONE;
 		s->ends_ms = s->opened_ms + heartbeat_jitter(age, s->jitter);
 	}

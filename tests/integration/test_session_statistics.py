@@ -16,7 +16,7 @@ END = re.compile(
     r"session ended by .*re-homed (?P<moves>\d+) times, "
     r"cause (?P<cause>\w+), " + SIDE.format("client") + ", " + SIDE.format("backend")
     + r"(, reconnects (?P<tried>\d+) tried (?P<done>\d+) done (?P<failed>\d+) failed, "
-      r"available (?P<available>[\d.]+) %)? session=(?P<id>\w+) ", re.M)
+      r"available (?P<available>[\d.]+) %)?(, \d+ messages may be lost, \d+ sent again)? session=(?P<id>\w+) ", re.M)
 FAST = {"interval": "150ms", "timeout": "5s"}
 
 

@@ -425,6 +425,7 @@ START_TEST(a_backend_that_does_not_answer_is_as_good_as_lost)
 	say_pong(client, payload);
 	hear_ping(backend, payload);
 	pass(TIMEOUT + 100);
+	pass(100); /* its turn has come */
 	/* a code that makes clients come back */
 	ck_assert_uint_gt(hear(client), 4);
 	ck_assert_uint_eq(close_at(0), CLOSE_RESTART);
@@ -815,10 +816,10 @@ START_TEST(what_waits_for_a_backend_is_not_said_twice)
 	shutdown(backend, SHUT_RDWR);
 	turn();
 	ck_assert_int_eq(s->state, SESSION_RECONNECTING);
-	/* the big one was taken in part, the one behind it not at all */
-	ck_assert_uint_eq(queue_size(&s->unsent), 7);
-	ck_assert_uint_eq(to_replay(&size), 2);
-	ck_assert_uint_eq(size, 8 + 30000);
+	/* the big one was taken in part, the one behind it not at all: both go again */
+	ck_assert_uint_eq(queue_size(&s->unsent), 8 + 30000 + 7);
+	ck_assert_uint_eq(to_replay(&size), 1);
+	ck_assert_uint_eq(size, 6 + 5);
 }
 END_TEST
 
@@ -889,6 +890,94 @@ START_TEST(a_session_without_a_backend_tells_since_when)
 }
 END_TEST
 
+/* Says messages of 100 bytes, each of one letter, until the backend's queue has
+ * `queued` of them; returns how many. */
+static unsigned
+say_until_queued(unsigned queued)
+{
+	uint8_t frame[106] = {0x82, 0x80 | 100};
+	unsigned n = 0;
+
+	while (stream_queued(&s->backend.stream) < queued * sizeof frame) {
+		memset(frame + 6, 'a' + n % 26, 100);
+		half_take(&s->client, frame, sizeof frame);
+		n++;
+	}
+	return n;
+}
+
+START_TEST(what_a_lost_backend_did_not_take_whole_is_kept)
+{
+	unsigned said = say_until_queued(3), kept;
+	const uint8_t *p;
+
+	close(backend);
+	turn();
+	ck_assert_int_eq(s->state, SESSION_RECONNECTING);
+	kept = (unsigned)counted(COUNT_SENT_AGAIN);
+	ck_assert_uint_ge(kept, 3);
+	ck_assert_uint_eq(counted(COUNT_MAYBE_LOST), said - kept);
+	/* from the start of one that was taken in part, to the last one */
+	ck_assert_uint_eq(queue_size(&s->unsent), kept * 106);
+	p = queue_bytes(&s->unsent);
+	ck_assert_uint_eq(p[0], 0x82);
+	ck_assert_uint_eq(p[6], 'a' + (said - kept) % 26);
+	backend = dup(client);
+}
+END_TEST
+
+START_TEST(a_close_that_waits_in_the_queue_is_not_for_the_next_one)
+{
+	unsigned said = say_until_queued(1);
+	struct queue *q = &s->backend.stream.out;
+
+	half_send_close(&s->backend, CLOSE_GOING_AWAY, "re-homed");
+	session_keep_unsent(s, s->queue_from, q->data, q->len, q->at);
+	ck_assert_uint_eq(queue_size(&s->unsent) % 106, 0);
+	ck_assert_uint_lt(counted(COUNT_SENT_AGAIN), said);
+	ck_assert_uint_gt(counted(COUNT_SENT_AGAIN), 0);
+}
+END_TEST
+
+START_TEST(a_client_that_leaves_without_a_backend_is_answered)
+{
+	shutdown(backend, SHUT_RDWR);
+	turn();
+	ck_assert_int_eq(s->state, SESSION_RECONNECTING);
+	say_lit(client, "\x81\x81\0\0\0\0a\x88\x82\0\0\0\0\x03\xe8");
+	ck_assert_uint_eq(hear(client), 4);
+	ck_assert_uint_eq(close_at(0), CLOSE_NORMAL);
+	ck_assert_uint_eq(registry.n_sessions, 0);
+	ck_assert_uint_eq(counted(COUNT_MAYBE_LOST), 1);
+	ck_assert_uint_eq(counted(COUNT_END_CLEAN), 1);
+}
+END_TEST
+
+START_TEST(who_lost_its_backend_leaves_at_its_turn)
+{
+	unsigned awaited = 0;
+
+	for (int i = 0; i < 210; i++) /* at 100 a second */
+		pace_book_ms(s->up, s->home, clock_now_us());
+	shutdown(backend, SHUT_RDWR);
+	pass(1000);
+	ck_assert_int_eq(s->state, SESSION_RECONNECTING);
+	say_lit(client, "\x81\x81\0\0\0\0a");
+	ck_assert_uint_eq(hear(client), 0);
+	pass(2000);
+	ck_assert_uint_gt(hear(client), 4);
+	ck_assert_uint_eq(close_at(0), CLOSE_RESTART);
+	ck_assert_uint_eq(counted(COUNT_MAYBE_LOST), 1);
+	ck_assert_uint_eq(counted(COUNT_REHOMES_CLOSED), 1);
+	ck_assert_uint_eq(counted(COUNT_RECONNECTS), 0);
+	/* it is not back yet, and no longer with the old one */
+	ck_assert_uint_eq(atomic_load(&s->home->sessions), 0);
+	for (size_t i = 0; i < s->up->n_backends; i++)
+		awaited += atomic_load(&s->up->backends[i]->awaited);
+	ck_assert_uint_eq(awaited, 1);
+}
+END_TEST
+
 START_TEST(only_the_newest_changes_are_kept)
 {
 	struct session_view v;
@@ -946,6 +1035,7 @@ suite_session(void)
 		a_ping_that_had_to_wait_is_dropped_when_it_is_not_needed_any_more,
 		nothing_is_said_after_a_close,
 		a_backend_that_does_not_answer_is_as_good_as_lost,
+		who_lost_its_backend_leaves_at_its_turn,
 		a_client_that_takes_nothing_is_closed,
 		a_client_that_takes_a_little_now_and_then_stays,
 		the_sweep_finds_what_a_timer_missed,
@@ -972,7 +1062,10 @@ suite_session(void)
 		answers_nobody_reads_are_bounded, NULL});
 	add(suite, "transparent", transparent,
 	    (const TTest *const[]){a_session_without_a_backend_tells_since_when,
-		only_the_newest_changes_are_kept, NULL});
+		only_the_newest_changes_are_kept,
+		what_a_lost_backend_did_not_take_whole_is_kept,
+		a_close_that_waits_in_the_queue_is_not_for_the_next_one,
+		a_client_that_leaves_without_a_backend_is_answered, NULL});
 	add(suite, "replay", replaying,
 	    (const TTest *const[]){what_passes_is_kept_without_control_frames,
 		what_waits_for_a_backend_is_not_said_twice, NULL});

@@ -52,15 +52,16 @@ class App:
         self.n_conns = 0
         self.released = asyncio.Event()
         self.refusal = 0  # status given to every handshake, if not 0
+        self.refused_target = None  # 503 for handshakes there
         self.server = None
         self.port = 0
 
     def record(self, kind, **facts):
         self.events.append({"kind": kind, "t": time.monotonic(), **facts})
 
-    async def listen(self, port):
+    async def listen(self, port, host="127.0.0.1"):
         self.server = await asyncio.start_server(
-            self.serve, "127.0.0.1", port, backlog=1024, reuse_address=True
+            self.serve, host, port, backlog=1024, reuse_address=True
         )
         self.port = self.server.sockets[0].getsockname()[1]
 
@@ -99,6 +100,8 @@ class App:
             await self.listen(self.port)
         elif what == "refuse_handshakes":
             self.refusal = order["status"]
+        elif what == "refuse_target":
+            self.refused_target = order["target"]
         elif what == "close_all":
             for ws in list(self.sockets.values()):
                 ws.send_close(order.get("code"), order.get("reason", ""))
@@ -355,6 +358,8 @@ class Conn:
         if "noanswer" in self.query:
             await self.wait_or_gone(3600)
         refusal = self.app.refusal or int(self.query.get("refuse", 0))
+        if self.target == self.app.refused_target:
+            refusal = 503
         if refusal:
             await self.answer(b"no\n", refusal, X_Why="refused")
             return True
@@ -498,9 +503,9 @@ class Socket:
         self.writer.write(bytes.fromhex(code))
 
 
-async def main(name, port):
+async def main(name, port, host="127.0.0.1"):
     app = App(name)
-    await app.listen(port)
+    await app.listen(port, host)
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
@@ -512,4 +517,4 @@ async def main(name, port):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

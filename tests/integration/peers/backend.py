@@ -19,15 +19,19 @@ APP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "app.py")
 class Backend:
     """One app server. start() and ready() are apart so that several start at once."""
 
-    def __init__(self, name):
+    def __init__(self, name, host="127.0.0.1", inside=()):
+        """inside: the words of a command to run it with."""
         self.name = name
+        self.host = host
+        self.inside = list(inside)
         self.port = 0
         self.process = None
         self.seen = []
 
     def start(self):
         self.process = subprocess.Popen(
-            ["/usr/bin/python3", "-B", APP, self.name, str(self.port)],
+            [*self.inside, "/usr/bin/python3", "-B", APP, self.name, str(self.port),
+             self.host],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
         self.seen = []
@@ -46,7 +50,7 @@ class Backend:
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def kill(self):
         """Like a crash: everything it has open is reset or closed by the kernel."""
