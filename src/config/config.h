@@ -192,6 +192,7 @@ struct config_rehome {
 	unsigned rate;                     /* rate: 100 moves per second */
 	unsigned target_rate;              /* target_rate: 0, of these to one backend */
 	uint64_t debounce_ms;              /* debounce: 300ms */
+	uint64_t min_stay_ms;              /* min_stay: 10s, before moves for balance */
 	uint64_t drain_timeout_ms;         /* drain_timeout: 5s */
 	enum rehome_on_failure on_failure; /* on_failure: rehome */
 	unsigned tries;                    /* tries: 10, of one whose backend died */

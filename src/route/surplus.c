@@ -19,9 +19,7 @@
 
 enum {
 	SURPLUS_EVERY_MS = 1000,
-	SURPLUS_STAY_MS = 10000, /* whoever came (or was moved) after that stays, lock
-				    or not: a move may take so long */
-	SURPLUS_PER_MS = 50      /* looks get rarer by 1 ms for so many sessions */
+	SURPLUS_PER_MS = 50 /* looks get rarer by 1 ms for so many sessions */
 };
 
 /* Who may come and go has no share, and keeps what it has. */
@@ -145,7 +143,7 @@ surplus_move_batch(struct turn *t, struct seat *seat, const struct totals *sum,
 	if (at_most > surplus)
 		at_most = surplus;
 	n = pins_collect(t->planner->chooser->pins, seat->backend, t->now_ms, at_most,
-	    SURPLUS_STAY_MS, keys, BATCH);
+	    t->up->conf->rehome.min_stay_ms, keys, BATCH);
 	for (size_t i = 0; i < n && turn_has_token(t); i++)
 		moved |= surplus_move_one(t, keys[i], seat, sum, &surplus);
 	return moved;

@@ -701,7 +701,7 @@ def test_the_plan_of_a_drain_is_what_happens(stage):
 def test_the_plan_of_a_scale_up_is_what_happens(stage):
     a, b = stage.backends("a", "b")
     config = with_admin(settings(
-        [entry(a), entry(b, state="down")], rehome={**FAST, "debounce": "3s"},
+        [entry(a), entry(b, state="down")], rehome={**FAST, "debounce": "3s", "min_stay": "1s"},
         pin={"websocket": "0s"}))
     roost = stage.roost(config)
     admin = Admin(roost)

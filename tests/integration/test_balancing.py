@@ -233,7 +233,7 @@ def test_a_backup_steps_in_and_out(stage):
 def test_sockets_are_led_back_from_a_backup(stage):
     roost, a, spare = backed_up(
         stage, pin={"websocket": "500ms"},
-        rehome={"mode": "transparent", "debounce": "50ms"},
+        rehome={"mode": "transparent", "debounce": "50ms", "min_stay": "1s"},
     )
     config = roost.config
     sockets = [Person(roost, f"p{i}").websocket() for i in range(11)]

@@ -8,9 +8,13 @@ from peers.waiting import holds_for, scaled, wait_until
 from peers.websocket import Closed, Swarm
 
 
+# new to a place for a second only, so that nothing but what a test is about holds a client
+STAY = {"debounce": "50ms", "min_stay": "1s"}
+
+
 def scene(stage, n=40, **upstream):
     a, b = stage.backends("a", "b")
-    upstream.setdefault("rehome", {"mode": "transparent", "debounce": "50ms"})
+    upstream.setdefault("rehome", {"mode": "transparent", **STAY})
     config = settings([entry(a), entry(b, state="down")], **upstream)
     roost = stage.roost(config)
     sockets = [Person(roost, f"p{i}").websocket() for i in range(n)]
@@ -44,10 +48,22 @@ def test_nothing_moves_while_locks_run(stage):
     assert {ws.whoami() for ws in sockets} == {"a"}
 
 
+def test_who_came_lately_stays_though_no_lock_holds_him(stage):
+    rehome = {"mode": "transparent", "debounce": "50ms", "min_stay": "1h"}
+    roost, a, b, sockets = scene(stage, pin={"websocket": "0s"}, rehome=rehome)
+    scale_up(roost)
+    holds_for(lambda: count(b) == 0, "nobody moves", 1.5)
+    config = changed(roost.config, "b", state="up")
+    config["upstreams"]["app"]["rehome"]["min_stay"] = "1s"
+    roost.reload(config)
+    wait_until(lambda: count(b) >= 14, "the surplus is at b", 20)
+    assert all(ws.is_open() for ws in sockets)
+
+
 def test_within_the_threshold_nothing_moves(stage):
     roost, a, b, sockets = scene(
         stage, pin={"websocket": "300ms"},
-        rehome={"mode": "transparent", "debounce": "50ms", "threshold": "150%"},
+        rehome={"mode": "transparent", **STAY, "threshold": "150%"},
     )
     scale_up(roost)  # 40 is less than 20 x 2.5
     holds_for(lambda: count(b) == 0, "nobody moves", 2.5)
@@ -56,7 +72,7 @@ def test_within_the_threshold_nothing_moves(stage):
 
 def test_new_weights_move_the_surplus(stage):
     roost, a, b = stage.proxy("a", "b", pin={"websocket": "500ms"},
-                              rehome={"mode": "transparent", "debounce": "50ms"})
+                              rehome={"mode": "transparent", **STAY})
     sockets = [Person(roost, f"p{i}").websocket() for i in range(40)]
     assert count(a) == count(b) == 20
     roost.reload(changed(roost.config, "b", weight=3))
@@ -67,7 +83,7 @@ def test_new_weights_move_the_surplus(stage):
 
 def test_mode_off_moves_no_surplus(stage):
     roost, a, b, sockets = scene(stage, pin={"websocket": "300ms"},
-                                 rehome={"mode": "off"})
+                                 rehome={"mode": "off", **STAY})
     scale_up(roost)
     holds_for(lambda: count(b) == 0, "nobody moves", 2.0)
     assert sockets
@@ -88,7 +104,7 @@ def has_a_close(ws):
 
 def test_reconnect_mode_sends_the_surplus_away(stage):
     roost, a, b, sockets = scene(stage, pin={"websocket": "500ms"},
-                                 rehome={"mode": "reconnect", "debounce": "50ms"})
+                                 rehome={"mode": "reconnect", **STAY})
     scale_up(roost)
     wait_until(lambda: count(a) <= 26, "the surplus is gone", 20)
     closed = [i for i, ws in enumerate(sockets) if has_a_close(ws)]
@@ -99,7 +115,7 @@ def test_reconnect_mode_sends_the_surplus_away(stage):
 def test_busy_sockets_lose_nothing_when_rebalanced(stage):
     a, b = stage.backends("a", "b")
     config = settings([entry(a), entry(b, state="down")], pin={"websocket": "500ms"},
-                      rehome={"mode": "transparent", "debounce": "50ms"})
+                      rehome={"mode": "transparent", **STAY})
     roost = stage.roost(config)
     with Swarm(roost, 60) as swarm:
         scale_up(roost)

@@ -22,7 +22,7 @@ LIGHT = 450 if SANITIZED else 950  # and 50 real ones
 RATE = 500
 # a backend that is starved of CPU may take seconds to answer a Close
 REHOME = {"mode": "transparent", "rate": RATE, "debounce": "50ms",
-          "drain_timeout": "30s"}
+          "drain_timeout": "30s", "min_stay": "1s"}
 
 
 class Scene:

@@ -535,6 +535,21 @@ START_TEST(a_new_backend_fills_when_the_locks_have_run_out)
 }
 END_TEST
 
+START_TEST(who_came_lately_stays_without_a_lock)
+{
+	const struct row rows[] = {{"b0", 1, "up"}, {"b1", 1, "up"}};
+	const char *rehome = "rate: 100, min_stay: 30s", *pin = "pin: {websocket: 0s},";
+
+	configure(rehome, pin, rows, 1);
+	open_many(0, 100);
+	run(2000);
+	configure(rehome, pin, rows, 2);
+	ck_assert_uint_eq(run(27000), 0);
+	run(4000);
+	ck_assert_uint_eq(rig_sessions("b1"), 40);
+}
+END_TEST
+
 START_TEST(within_the_threshold_nothing_moves)
 {
 	CONFIGURE("threshold: 20%", {"b0", 3, "up"}, {"b1", 2, "up"});
@@ -856,6 +871,7 @@ surplus(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_new_backend_fills_when_the_locks_have_run_out);
+	tcase_add_test(t, who_came_lately_stays_without_a_lock);
 	tcase_add_test(t, within_the_threshold_nothing_moves);
 	tcase_add_test(t, new_weights_are_followed);
 	tcase_add_test(t, the_worst_imbalance_is_mended_first);
