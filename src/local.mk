@@ -27,6 +27,7 @@ libroost_a_SOURCES += \
 libroost_a_SOURCES += \
 	src/loop/counters.c src/loop/counters.def src/loop/counters.h \
 	src/loop/graveyard.c src/loop/graveyard.h \
+	src/loop/histogram.c src/loop/histogram.h \
 	src/loop/io.c src/loop/io.h \
 	src/loop/loop.c src/loop/loop.h \
 	src/loop/mailbox.c src/loop/mailbox.h \
@@ -94,6 +95,7 @@ libroost_a_SOURCES += \
 libroost_a_SOURCES += \
 	src/upstream/amend.c src/upstream/amend.h \
 	src/upstream/backend.c src/upstream/backend.h \
+	src/upstream/books.c src/upstream/books.h \
 	src/upstream/check.c src/upstream/check.h \
 	src/upstream/conn.c src/upstream/conn.h \
 	src/upstream/dns.c src/upstream/dns.h \
@@ -175,6 +177,9 @@ libroost_a_SOURCES += \
 	src/admin/endpoints.c src/admin/endpoints.def src/admin/endpoints.h \
 	src/admin/explain.c \
 	src/admin/kick.c \
+	src/admin/metrics.c src/admin/metrics.def src/admin/metrics.h \
+	src/admin/metrics_process.c \
+	src/admin/metrics_sources.c src/admin/metrics_sources.h \
 	src/admin/moves.c \
 	src/admin/operate.c \
 	src/admin/sessions.c \

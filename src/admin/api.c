@@ -267,6 +267,7 @@ admin_open(const struct admin_host *host, const struct config_admin *conf, int f
 	}
 	a->host = *host;
 	a->started_ms = clock_now_ms();
+	a->started_wall_ms = a->loaded_wall_ms = clock_wall_ms();
 	timer_init(&a->wait_timer, waits_look);
 	if (open_all(a, conf, fd))
 		return a;
@@ -326,6 +327,16 @@ admin_leave(struct admin *a)
 	a->file = (struct listener_file){0};
 	if (a->socket)
 		evconnlistener_disable(evhttp_bound_socket_get_listener(a->socket));
+}
+
+void
+admin_note_reload(struct admin *a, bool good)
+{
+	if (!a)
+		return;
+	if (good)
+		a->loaded_wall_ms = clock_wall_ms();
+	*(good ? &a->reloads : &a->reloads_failed) += 1;
 }
 
 void

@@ -25,6 +25,7 @@ struct loop;
 struct pins;
 struct planner;
 struct registry;
+struct sink;
 struct snapshot;
 
 /* What became of a reload. Texts of lines; empty where there is nothing to say. Owner:
@@ -43,6 +44,7 @@ struct admin_host {
 	struct pins *pins;
 	struct planner *planner;
 	struct chooser *chooser;                 /* the control thread's */
+	const struct sink *access_log;           /* NULL: none */
 	struct snapshot *(*snapshot)(void *arg); /* the newest, borrowed */
 	size_t (*n_workers)(void *arg);
 	/* as worker_visit, by number */
@@ -70,8 +72,8 @@ bool admin_check(const struct config_admin *conf, struct strbuf *error_r);
 struct admin *admin_open(const struct admin_host *host, const struct config_admin *conf,
     int fd);
 
-/* The descriptor it listens on, borrowed, or -1; *own_file_r: it is that of a unix socket
- * whose file goes with us. */
+/* The descriptor it listens on, borrowed, or -1; *own_file_r: it is that of a unix
+ * socket whose file goes with us. */
 int admin_socket(const struct admin *a, bool *own_file_r);
 
 /* Of a socket that was taken over: the file is ours from now on. */
@@ -88,6 +90,10 @@ void admin_address(const struct admin *a, struct strbuf *out);
 /* After a reload: reads the token anew. If that fails the old one stays (logged). True:
  * it is another one. */
 bool admin_reload(struct admin *a, const struct config_admin *conf);
+
+/* A reload was asked for and went well, also if nothing had changed, or not. NULL is
+ * fine. */
+void admin_note_reload(struct admin *a, bool good);
 
 /* Accepts nobody any more: another roost may come to the address. Idempotent. */
 void admin_stop(struct admin *a);

@@ -40,6 +40,8 @@ struct admin {
 	struct listener_file file; /* and what of it is ours to remove */
 	struct token token;
 	uint64_t started_ms;
+	int64_t started_wall_ms, loaded_wall_ms;
+	uint64_t reloads, reloads_failed;
 	bool log_is_set; /* to log_level, while the file said log_over */
 	enum log_level log_level;
 	struct log_settings log_over; /* level and topics alone */
@@ -159,6 +161,9 @@ const char *row_name_of(const struct upstream *up, const struct backend *b);
 /* As the configuration writes it: "transparent". */
 json_t *view_rehome_mode(const struct upstream *up);
 const char *view_use_name(const struct backend *b, uint64_t now_ms);
+
+/* The word for an enum backend_use; NULL: beyond the last. */
+const char *view_use(unsigned use);
 
 /* Every handler of endpoints.def. */
 #define ENDPOINT(method, path, handler, parameters, access, help) \

@@ -7,6 +7,7 @@
  */
 #include "admin/api_private.h"
 
+#include "base/causes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
@@ -123,6 +124,44 @@ view_use_name(const struct backend *b, uint64_t now_ms)
 	return use_of(b, now_ms).name;
 }
 
+const char *
+view_use(unsigned use)
+{
+	return use < sizeof(uses) / sizeof(*uses) ? uses[use].name : NULL;
+}
+
+/* By label; what has not occurred is left out. */
+static json_t *
+view_ended(const _Atomic uint64_t *counts, unsigned n, const char *(*label)(unsigned))
+{
+	json_t *json = json_object();
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t count = atomic_load_explicit(&counts[i], memory_order_relaxed);
+
+		if (count)
+			json_object_set_new(json, label(i),
+			    json_integer((json_int_t)count));
+	}
+	return json;
+}
+
+static const char *
+label_of_cause(unsigned cause)
+{
+	return cause_label((enum cause)cause);
+}
+
+/* How its sessions ended. */
+static json_t *
+view_ends(const struct backend *b)
+{
+	return json_pack("{s:o, s:o, s:o}", "causes",
+	    view_ended(b->ends, CAUSE_COUNT, label_of_cause), "client_codes",
+	    view_ended(b->client_codes, CODE_SLOTS, code_slot_label), "backend_codes",
+	    view_ended(b->backend_codes, CODE_SLOTS, code_slot_label));
+}
+
 json_t *
 view_backend(const struct backend *b, uint64_t now_ms)
 {
@@ -132,7 +171,7 @@ view_backend(const struct backend *b, uint64_t now_ms)
 	if (failing_until <= now_ms)
 		failing_until = 0;
 	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-			 "s:I, s:I, s:o}",
+			 "s:I, s:I, s:o, s:o}",
 	    "name", view_text(b->name), "address", view_text(b->address), "state",
 	    backend_state_name(atomic_load(&b->admin_state)), "use", use.name, "why",
 	    view_text(use.why), "weight", (json_int_t)atomic_load(&b->weight),
@@ -144,7 +183,7 @@ view_backend(const struct backend *b, uint64_t now_ms)
 	    (json_int_t)atomic_load(&b->max_sessions), "max_connections",
 	    (json_int_t)atomic_load(&b->max_connections), "failures",
 	    (json_int_t)atomic_load(&b->failures), "failing_until_at",
-	    view_moment(failing_until));
+	    view_moment(failing_until), "ended", view_ends(b));
 }
 
 json_t *

@@ -90,6 +90,7 @@ control_open_admin(struct control *c)
 	    .pins = c->pins,
 	    .planner = c->planner,
 	    .chooser = &c->chooser,
+	    .access_log = c->access_log,
 	    .snapshot = admin_snapshot,
 	    .n_workers = admin_n_workers,
 	    .visit = admin_visit,

@@ -211,6 +211,7 @@ control_reload(struct control *c, struct admin_reload_answer *answer)
 {
 	systemd_reloading();
 	answer->ok = reload(c, answer);
+	admin_note_reload(c->admin, answer->ok);
 	if (answer->ok) {
 		log_changes(answer);
 		control_watch_files(c);

@@ -44,6 +44,7 @@ leave_front(struct door *d)
 	DL_DELETE(f->doors, d);
 	f->n_doors--;
 	d->state = DOOR_CLOSED;
+	count_add(&f->loop->counters, COUNT_CONNECTIONS, (uint64_t)-1);
 	timer_clear(&d->timer);
 	stream_close(&d->stream);
 	entrance_put(d->entrance);
@@ -336,7 +337,7 @@ on_readable(struct stream *s)
 		return;
 	}
 	if (!d->head_us && access_is_on(d->front->access))
-		d->head_us = clock_now_us();
+		d->head_us = loop_turn_us(d->front->loop);
 	if (d->state == DOOR_LINGER)
 		discard(d, (size_t)n);
 	else
@@ -508,6 +509,7 @@ front_accept(void *entrance, int fd, const struct addr *peer)
 	d->header_ms = f->header_ms;
 	DL_PREPEND(f->doors, d);
 	f->n_doors++;
+	count_add(&f->loop->counters, COUNT_CONNECTIONS, 1);
 	if (f->header_ms)
 		loop_timer(f->loop, &d->timer, f->header_ms);
 	if (!stream_read_on(&d->stream))

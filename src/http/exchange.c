@@ -75,8 +75,7 @@ exchange_end(struct exchange *x, enum reason why)
 
 	magic_check(x, EXCHANGE_MAGIC);
 	x->why = why;
-	if (exchange_is_timed(x))
-		exchange_record(x);
+	exchange_record(x);
 	x->door = NULL;
 	timer_clear(&x->timer);
 	exchange_leave_line(x);
@@ -120,8 +119,10 @@ exchange_finish(struct exchange *x)
 void
 exchange_abort(struct exchange *x, enum reason why)
 {
-	if (why == REASON_CLIENT_GONE)
+	if (why == REASON_CLIENT_GONE) {
 		count_add(&x->front->loop->counters, COUNT_CLIENT_GONE, 1);
+		exchange_count_failure(x, why);
+	}
 	exchange_end(x, x->why == REASON_NONE ? why : x->why);
 }
 
@@ -149,8 +150,8 @@ exchange_answer(struct exchange *x, struct reply *reply)
 	reply->minor = x->minor;
 	reply->html = x->html;
 	reply->head_only = x->method == METHOD_HEAD;
-	reply->keep_alive = x->keep_alive && x->request_state == REQUEST_SENT &&
-			    !x->front->stopping;
+	reply->keep_alive =
+	    x->keep_alive && x->request_state == REQUEST_SENT && !x->front->stopping;
 	strbuf_reset(out);
 	head = reply_write(out, reply);
 	x->head_pending = false;
@@ -174,6 +175,7 @@ exchange_fail(struct exchange *x, enum reason why)
 	    .pages = x->view->snapshot->config};
 
 	count_add(&x->front->loop->counters, COUNT_FAILED, 1);
+	exchange_count_failure(x, why);
 	log_failure(x, why);
 	if (x->chosen)
 		outlier_failed(x->up, x->choice.backend, why, &x->front->loop->random);
@@ -212,6 +214,7 @@ count_try(struct exchange *x)
 	x->body_blocked = false;
 	x->request_state = REQUEST_CONNECTING;
 	count_add(&x->front->loop->counters, COUNT_RETRIES, 1);
+	tally(&exchange_counts(x)->retries, 1);
 }
 
 /* Nothing was sent: another backend may do, whatever the method. */
@@ -238,15 +241,18 @@ connect_failed(struct exchange *x, enum reason why)
 static void
 connected(struct exchange *x)
 {
-	if (exchange_is_timed(x))
-		x->times.connected = clock_now_us();
+	x->times.connected = exchange_turn_us(x);
 	exchange_request_ready(x);
 }
 
 static void
 on_connected(struct conn *c)
 {
-	connected(c->user);
+	struct exchange *x = c->user;
+
+	time_note(&exchange_counts(x)->connect, short_times,
+	    exchange_turn_us(x) - x->times.dialed);
+	connected(x);
 }
 
 static void
@@ -310,6 +316,7 @@ open_conn(struct exchange *x)
 	struct conn_hello hello;
 	enum reason why;
 
+	x->times.dialed = exchange_turn_us(x);
 	x->conn = conn_open(x->front->pools, x->choice.backend, hello_for(x, &hello),
 	    x->up->conf->timeouts.connect_ms, &conn_ops, x, &why);
 	if (!x->conn)
@@ -343,8 +350,10 @@ exchange_choose(struct exchange *x)
 		return;
 	}
 	exchange_leave_line(x);
-	if (exchange_is_timed(x))
-		x->times.chosen = clock_now_us();
+	x->times.chosen = exchange_turn_us(x);
+	if (x->times.queued)
+		time_note(&exchange_counts(x)->queue, short_times,
+		    x->times.chosen - x->times.queued);
 	timer_clear(&x->timer);
 	x->chosen = true;
 	x->request_state = REQUEST_CONNECTING;
@@ -463,10 +472,8 @@ exchange_start(struct exchange *x, const struct head *head)
 {
 	enum reason why;
 
-	if (exchange_is_timed(x)) {
-		x->times.head = x->door->head_us;
-		x->times.begun = clock_now_us();
-	}
+	x->times.head = x->door->head_us;
+	x->times.begun = exchange_turn_us(x);
 	why = exchange_prepare(x, head);
 	if (why == REASON_NONE)
 		why = exchange_take_seat(x);
@@ -532,6 +539,7 @@ exchange_upgrade(struct exchange *x, const struct response *r, struct str rest)
 	}
 	x->upgrade = NULL;
 	x->conn = NULL;
+	x->status = 101;
 	/* the session has a line of its own in the log */
 	if (access_is_on(f->access))
 		opening.note = access_note_copy(&x->note);

@@ -16,6 +16,7 @@
 #include "message/response.h"
 #include "route/choose.h"
 #include "route/quota.h"
+#include "upstream/books.h"
 #include "upstream/conn.h"
 
 enum request_state {
@@ -31,10 +32,11 @@ enum response_state {
 	RESPONSE_DONE
 };
 
-/* When things happened, in microseconds of clock_now_us; 0: not yet. Only kept where
- * somebody will read them. */
+/* When things happened, in microseconds of clock_now_us, mostly as exact as a turn of
+ * the loop; 0: not yet. `head` and `sent` are only kept where somebody will read them.
+ */
 struct exchange_times {
-	uint64_t head, begun, queued, chosen, connected, sent, first_byte;
+	uint64_t head, begun, queued, chosen, dialed, connected, sent, first_byte;
 };
 
 struct exchange {
@@ -168,11 +170,17 @@ exchange_id(const struct exchange *x)
 	return (struct str){x->id, x->id_len};
 }
 
-/* Is somebody going to ask for the times of this exchange? */
-static inline bool
-exchange_is_timed(const struct exchange *x)
+static inline uint64_t
+exchange_turn_us(const struct exchange *x)
 {
-	return access_is_on(x->front->access);
+	return loop_turn_us(x->front->loop);
+}
+
+/* Where it is counted. */
+static inline struct upstream_counts *
+exchange_counts(const struct exchange *x)
+{
+	return view_counts(x->view, x->up);
 }
 
 /* ---- prepare.c ---- */
@@ -205,8 +213,11 @@ enum reason exchange_take_seat(struct exchange *x);
 
 /* ---- record.c ---- */
 
-/* Writes its line to the access log, which there is. */
+/* It is over: counts it, and writes its line to the access log if there is one. */
 void exchange_record(const struct exchange *x);
+
+/* It failed: counts why. */
+void exchange_count_failure(const struct exchange *x, enum reason why);
 
 /* ---- body.c ---- */
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/reasons.h"
 #include "net/proxy_protocol.h"
+#include "upstream/books.h"
 
 static bool
 is_trusted(const struct door *d, const struct addr *a)
@@ -50,6 +51,7 @@ reject(struct door *d)
 	log_kind(KIND_PREFACE, &(struct log_about){.client = d->client_text},
 	    "connection closed (%s)", reason_text(REASON_BAD_PROXY_HEADER));
 	count_add(&d->front->loop->counters, COUNT_REFUSED, 1);
+	tally(&view_counts(d->front->view, NULL)->failures[REASON_BAD_PROXY_HEADER], 1);
 	door_close(d, REASON_BAD_PROXY_HEADER);
 	return false;
 }

@@ -184,8 +184,7 @@ static void
 note_response(struct exchange *x, const struct response *r)
 {
 	x->status = (uint16_t)r->status;
-	if (exchange_is_timed(x))
-		x->times.first_byte = clock_now_us();
+	x->times.first_byte = exchange_turn_us(x);
 }
 
 static void

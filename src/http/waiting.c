@@ -16,10 +16,13 @@
 
 enum { LOOK_MS = 20, LOOK_AT = 64 };
 
-static size_t
-upstream_index(const struct exchange *x)
+static void
+add_waiting(const struct exchange *x, int n)
 {
-	return (size_t)(x->up - x->view->snapshot->upstreams);
+	struct view_upstream *u = &x->view->upstreams[x->up->index];
+
+	u->n_waiting += (unsigned)n;
+	tally(&u->counts->waiting, (uint64_t)n);
 }
 
 static void
@@ -28,10 +31,10 @@ join_line(struct exchange *x, uint64_t ms)
 	struct front *f = x->front;
 
 	DL_APPEND(f->waiting, x);
-	x->view->n_waiting[upstream_index(x)]++;
+	add_waiting(x, 1);
 	x->in_line = true;
-	if (exchange_is_timed(x) && !x->times.queued)
-		x->times.queued = clock_now_us();
+	if (!x->times.queued)
+		x->times.queued = exchange_turn_us(x);
 	exchange_await(x, ms);
 	if (!timer_is_set(&f->waiting_timer))
 		loop_timer(f->loop, &f->waiting_timer, LOOK_MS);
@@ -44,7 +47,7 @@ exchange_leave_line(struct exchange *x)
 		return;
 	x->in_line = false;
 	DL_DELETE(x->front->waiting, x);
-	x->view->n_waiting[upstream_index(x)]--;
+	add_waiting(x, -1);
 }
 
 void
@@ -54,7 +57,7 @@ exchange_wait(struct exchange *x)
 
 	if (!choose_may_wait(x->up, x->upgrade != NULL, clock_now_ms()))
 		exchange_fail(x, REASON_NO_BACKEND);
-	else if (x->view->n_waiting[upstream_index(x)] >= limits->queue)
+	else if (x->view->upstreams[x->up->index].n_waiting >= limits->queue)
 		exchange_fail(x, REASON_QUEUE_FULL);
 	else
 		join_line(x, limits->queue_timeout_ms);

@@ -117,6 +117,7 @@ loop_run(struct loop *loop)
 		graveyard_bury(&loop->graveyard);
 		if (loop->stopping)
 			break;
+		loop->turn_us = 0;
 		event_base_loop(loop->base, EVLOOP_ONCE);
 	}
 	graveyard_bury(&loop->graveyard);

@@ -34,6 +34,7 @@ struct loop {
 	uint8_t *memory; /* both */
 	struct event *mail_event, *timer_event;
 	uint64_t timer_due_ms; /* when timer_event fires; UINT64_MAX: not set */
+	uint64_t turn_us;      /* see loop_turn_us; 0: nobody asked yet */
 	bool stopping;
 };
 
@@ -44,6 +45,16 @@ void loop_free(struct loop *loop);
 /* Runs until loop_stop; each turn ends with the burial of what died in it. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+
+/* When this turn of the loop began, or somebody first asked in it. For durations that
+ * many things have: the clock is read once in a turn, if at all. */
+static inline uint64_t
+loop_turn_us(struct loop *loop)
+{
+	if (!loop->turn_us)
+		loop->turn_us = clock_now_us();
+	return loop->turn_us;
+}
 
 /* Any thread. */
 static inline void

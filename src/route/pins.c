@@ -82,6 +82,7 @@ struct pins {
 	struct stray *strays;
 	_Atomic uint64_t max;
 	_Atomic size_t count;
+	_Atomic uint64_t evicted;
 	atomic_uint collect_from; /* shard */
 };
 
@@ -268,6 +269,7 @@ shard_make_room(struct pins *pins, struct shard *s, struct entry **dead_r)
 		if (!oldest)
 			return false;
 		entry_remove(pins, s, oldest, dead_r);
+		atomic_fetch_add_explicit(&pins->evicted, 1, memory_order_relaxed);
 	}
 	return true;
 }
@@ -855,6 +857,21 @@ pins_list(struct pins *pins, struct backend *const *backends, size_t n_backends,
 		shard_list(&pins->shards[i], &l);
 	*complete_r = !l.more;
 	return l.n;
+}
+
+void
+pins_census(struct pins *pins, struct pins_census *census_r)
+{
+	*census_r = (struct pins_census){.evicted = atomic_load(&pins->evicted)};
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct shard *s = &pins->shards[i];
+
+		pthread_mutex_lock(&s->lock);
+		census_r->held += s->lists[HELD].count;
+		census_r->websocket += s->lists[IDLE_WEBSOCKET].count;
+		census_r->http += s->lists[IDLE_HTTP].count;
+		shard_unlock(s);
+	}
 }
 
 size_t

@@ -138,6 +138,16 @@ size_t pins_sweep(struct pins *pins, uint64_t now_ms);
 
 size_t pins_count(const struct pins *pins);
 
+/* What the pins of the table live by, and how many had to make room so far. */
+struct pins_census {
+	size_t held;      /* by sessions or exchanges */
+	size_t websocket; /* by a WebSocket lock that ran when they were last touched */
+	size_t http;      /* by an HTTP lock, or are about to go */
+	uint64_t evicted;
+};
+
+void pins_census(struct pins *pins, struct pins_census *census_r);
+
 /* Do the backends' counts say exactly how many sessions the pins hold (and await)
  * there? False is a bug. For debug builds: it walks through all pins under all locks.
  * No memory: true. */

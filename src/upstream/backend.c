@@ -82,6 +82,7 @@ static void
 backend_free(struct backend *b)
 {
 	pthread_mutex_destroy(&b->addr_lock);
+	books_put(b->books);
 	free(b->upstream);
 	free(b->name);
 	free(b->address);
@@ -113,7 +114,9 @@ backend_new(const char *upstream, const struct config_backend *conf)
 	b->upstream = strdup(upstream);
 	b->name = strdup(conf->name);
 	b->address = strdup(conf->address);
-	if (!b->upstream || !b->name || !b->address || !slot_take(&b->slot)) {
+	b->books = books_new(sizeof(struct backend_counts));
+	if (!b->upstream || !b->name || !b->address || !b->books ||
+	    !slot_take(&b->slot)) {
 		backend_free(b);
 		return NULL;
 	}
@@ -327,6 +330,7 @@ backend_mark_failed(struct backend *b, uint64_t now_ms, uint64_t jitter)
 	if (!atomic_compare_exchange_strong(&b->failing_until_ms, &until, now_ms + ms))
 		return;
 	atomic_store(&b->failures, failures);
+	atomic_fetch_add(&b->outlier.times[EJECTED_CONNECTS], 1);
 	backend_log(LEVEL_WARN, b,
 	    "backend %s/%s is left alone for %.1f s (connection failed, %u in a row)",
 	    b->upstream, b->name, (double)ms / 1000, (unsigned)failures);

@@ -13,6 +13,7 @@
 #include "base/causes.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "upstream/books.h"
 #include "upstream/outlier.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -53,17 +54,19 @@ struct backend {
 	_Atomic uint64_t up_since_ms;   /* came into service, with a cold start */
 	_Atomic uint64_t latency;       /* see balance/latency.h; policy p2c only */
 
-	_Atomic uint32_t sessions;  /* sessions whose pin points here (pins.c counts) */
-	_Atomic uint32_t sockets;   /* sessions that talk to it, or are being moved to it:
-				       other than `sessions` while pins are ahead */
+	_Atomic uint32_t sessions; /* sessions whose pin points here (pins.c counts) */
+	_Atomic uint32_t sockets; /* sessions that talk to it, or are being moved to it:
+				     other than `sessions` while pins are ahead */
 	_Atomic uint32_t exchanges; /* exchanges it works on */
 	_Atomic uint32_t opening;   /* of these, handshakes that hold a place */
 	_Atomic uint32_t awaited;   /* sessions that were sent here (re-homing by
 				       reconnect) and have not come yet (pins.c counts) */
 	uint64_t next_move_us; /* the pace's: when the next client may be moved here */
 
-	struct outlier outlier; /* passive health, see outlier.h */
-	atomic_bool unhealthy;  /* active health, see probe.h */
+	struct books *books;                  /* owned */
+	struct outlier outlier;               /* passive health, see outlier.h */
+	atomic_bool unhealthy;                /* active health, see probe.h */
+	_Atomic uint64_t sickened, recovered; /* so often, by its health checks */
 
 	_Atomic uint32_t refused;          /* connections in a row */
 	_Atomic uint32_t failures;         /* times in a row that it was left alone */

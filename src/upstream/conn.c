@@ -11,6 +11,7 @@
 #include "net/dial.h"
 #include "net/proxy_protocol.h"
 #include "upstream/backend.h"
+#include "upstream/books.h"
 #include "upstream/pool.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -80,6 +81,7 @@ count_failed(struct conn *c)
 	struct loop *loop = c->pools->loop;
 
 	count_add(&loop->counters, COUNT_DIALS_FAILED, 1);
+	tally(&pools_counts(c->pools, c->backend)->dials_failed, 1);
 	backend_mark_failed(c->backend, clock_now_ms(), random_u64(&loop->random));
 }
 
@@ -173,22 +175,25 @@ on_timeout(struct timer *t)
 
 /* A socket for the backend, or -1 and why. */
 static int
-socket_for(struct backend *backend, struct loop *loop, struct addr *addr_r,
+socket_for(struct backend *backend, struct pools *pools, struct addr *addr_r,
     enum reason *why_r)
 {
+	struct counters *counters = &pools->loop->counters;
 	int fd;
 
 	if (!backend_addr(backend, addr_r)) {
 		*why_r = REASON_CONNECT_FAILED;
 		return -1;
 	}
-	count_add(&loop->counters, COUNT_DIALS, 1);
+	count_add(counters, COUNT_DIALS, 1);
+	tally(&pools_counts(pools, backend)->dials, 1);
 	fd = dial_socket(addr_r);
 	if (fd >= 0)
 		return fd;
 	*why_r = errno == ENOMEM || errno == ENOBUFS ? REASON_NO_MEMORY
 						     : REASON_NO_DESCRIPTORS;
-	count_add(&loop->counters, COUNT_DIALS_FAILED, 1);
+	count_add(counters, COUNT_DIALS_FAILED, 1);
+	tally(&pools_counts(pools, backend)->dials_failed, 1);
 	return -1;
 }
 
@@ -246,7 +251,7 @@ conn_open(struct pools *pools, struct backend *backend, const struct conn_hello 
 {
 	struct conn *c;
 	struct addr addr;
-	int fd = socket_for(backend, pools->loop, &addr, why_r);
+	int fd = socket_for(backend, pools, &addr, why_r);
 
 	if (fd < 0)
 		return NULL;

@@ -79,9 +79,15 @@ may_eject(const struct upstream *up, uint64_t now_ms)
 /* The time doubles while it comes back only to be ejected anew; one that has done well
  * for as long as the longest ejection begins at the start again. */
 static void
-eject(const struct upstream *up, struct backend *b, const char *why, uint64_t now_ms,
-    uint64_t jitter)
+eject(const struct upstream *up, struct backend *b, enum ejected_for why,
+    uint64_t now_ms, uint64_t jitter)
 {
+	static const char *const texts[] = {
+	    [EJECTED_ANSWERS] = "bad answers",
+	    [EJECTED_SLOW] = "slow answers",
+	    [EJECTED_CLOSES] = "sessions ended abnormally",
+	};
+
 	const struct config_outliers *conf = &up->conf->outliers;
 	struct outlier *o = &b->outlier;
 	uint64_t was = atomic_load(&o->ejected_until_ms);
@@ -94,11 +100,12 @@ eject(const struct upstream *up, struct backend *b, const char *why, uint64_t no
 	atomic_store(&o->ejections, n);
 	atomic_store(&o->ejected_until_ms, now_ms + ms);
 	backend_log(LEVEL_WARN, b, "backend %s/%s gets nothing new for %.1f s (%s)",
-	    b->upstream, b->name, (double)ms / 1000, why);
+	    b->upstream, b->name, (double)ms / 1000, texts[why]);
+	atomic_fetch_add(&o->times[why], 1);
 }
 
 static void
-eject_if_allowed(const struct upstream *up, struct backend *b, const char *why,
+eject_if_allowed(const struct upstream *up, struct backend *b, enum ejected_for why,
     uint64_t now_ms, uint64_t jitter)
 {
 	pthread_mutex_lock(&eject_lock);
@@ -135,9 +142,9 @@ outlier_note_answer(const struct upstream *up, struct backend *b, bool bad,
 	if (outlier_is_ejected(o, now_ms))
 		return;
 	if (count(&o->errors, bad, conf->errors))
-		eject_if_allowed(up, b, "bad answers", now_ms, jitter);
+		eject_if_allowed(up, b, EJECTED_ANSWERS, now_ms, jitter);
 	if (conf->latency_ms && count(&o->slow, slow, conf->slow))
-		eject_if_allowed(up, b, "slow answers", now_ms, jitter);
+		eject_if_allowed(up, b, EJECTED_SLOW, now_ms, jitter);
 }
 
 void
@@ -146,7 +153,7 @@ outlier_note_end(const struct upstream *up, struct backend *b, bool bad,
 {
 	if (!outlier_is_ejected(&b->outlier, now_ms) &&
 	    count(&b->outlier.closes, bad, up->conf->outliers.closes))
-		eject_if_allowed(up, b, "sessions ended abnormally", now_ms, jitter);
+		eject_if_allowed(up, b, EJECTED_CLOSES, now_ms, jitter);
 }
 
 /* ---- all out ---- */

@@ -19,15 +19,25 @@
 #include "base/reasons.h"
 #include "upstream/upstream.h"
 
+/* Why a backend was left alone for a while. */
+enum ejected_for {
+	EJECTED_ANSWERS,
+	EJECTED_SLOW,
+	EJECTED_CLOSES,
+	EJECTED_CONNECTS, /* by backend_mark_failed */
+	EJECTED_REASONS
+};
+
 /* Of one backend; embedded there. Thread: any. */
 struct outlier {
 	/* of the configuration, for backend_mark_failed */
 	_Atomic uint32_t connect_errors;
 	_Atomic uint64_t eject_ms, max_eject_ms;
 
-	_Atomic uint32_t errors, closes, slow; /* in a row */
-	_Atomic uint32_t ejections;            /* in a row */
-	_Atomic uint64_t ejected_until_ms;     /* 0: never was */
+	_Atomic uint32_t errors, closes, slow;   /* in a row */
+	_Atomic uint32_t ejections;              /* in a row */
+	_Atomic uint64_t ejected_until_ms;       /* 0: never was */
+	_Atomic uint64_t times[EJECTED_REASONS]; /* in all */
 };
 
 void outlier_init(struct outlier *o);

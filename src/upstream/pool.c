@@ -8,6 +8,7 @@
 #include "upstream/pool.h"
 
 #include "upstream/backend.h"
+#include "upstream/books.h"
 #include "upstream/conn.h"
 #include <stdlib.h>
 #include <utlist.h>
@@ -34,16 +35,12 @@ pools_fini(struct pools *pools)
 	*pools = (struct pools){.loop = pools->loop};
 }
 
-/* The pool of a slot; NULL: no memory. */
 static struct pool *
-pool_of(struct pools *pools, unsigned slot)
+pool_grow(struct pools *pools, unsigned slot)
 {
 	struct pool *grown;
-	size_t n;
+	size_t n = slot + 16;
 
-	if (slot < pools->n_slots)
-		return &pools->by_slot[slot];
-	n = slot + 16;
 	grown = realloc(pools->by_slot, n * sizeof *grown);
 	if (!grown)
 		return NULL;
@@ -53,13 +50,46 @@ pool_of(struct pools *pools, unsigned slot)
 	return &grown[slot];
 }
 
+/* The pool of a slot; NULL: no memory. */
+static inline struct pool *
+pool_of(struct pools *pools, unsigned slot)
+{
+	return slot < pools->n_slots ? &pools->by_slot[slot] : pool_grow(pools, slot);
+}
+
+/* The slot may have belonged to another backend before. */
+static struct backend_counts *
+pool_counts(struct pool *pool, const struct backend *backend)
+{
+	if (pool->backend_id != backend->id) {
+		pool->counts = books_page(backend->books);
+		pool->backend_id = backend->id;
+	}
+	return pool->counts;
+}
+
+struct backend_counts *
+pools_counts(struct pools *pools, const struct backend *backend)
+{
+	struct pool *pool = pool_of(pools, backend->slot);
+
+	return pool ? pool_counts(pool, backend) : books_page(backend->books);
+}
+
+static void
+count_idle(struct pool *pool, int n)
+{
+	pool->n_idle += (unsigned)n;
+	tally(&pool->counts->idle, (uint64_t)n);
+}
+
 void
 pool_forget(struct conn *c)
 {
 	struct pool *pool = &c->pools->by_slot[c->backend->slot];
 
 	DL_DELETE(pool->idle, c);
-	pool->n_idle--;
+	count_idle(pool, -1);
 }
 
 /* The newest idle one; with `surely` the newest that is open to the last moment. */
@@ -90,6 +120,7 @@ pool_take(struct pools *pools, const struct backend *backend, bool surely,
 	/* the timer stays armed: its owner pushes it back when the conn is kept again,
 	 * and a conn in use ignores it */
 	count_add(&pools->loop->counters, COUNT_REUSED, 1);
+	tally(&pools->by_slot[backend->slot].counts->reuses, 1);
 	return c;
 }
 
@@ -108,7 +139,8 @@ pool_keep(struct conn *c, uint64_t idle_ms)
 	c->user = NULL;
 	c->ops = NULL;
 	DL_PREPEND(pool->idle, c);
-	pool->n_idle++;
+	pool_counts(pool, c->backend);
+	count_idle(pool, 1);
 	if (idle_ms)
 		loop_timer(c->pools->loop, &c->timer, idle_ms);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct backend;
+struct backend_counts;
 struct conn;
 struct conn_ops;
 struct loop;
@@ -22,6 +23,8 @@ enum { POOL_MAX_IDLE = 1024 }; /* per worker and backend */
 struct pool {
 	struct conn *idle; /* newest first */
 	unsigned n_idle;
+	uint64_t backend_id;           /* whose counts these are: */
+	struct backend_counts *counts; /* borrowed from its books */
 };
 
 struct pools {
@@ -34,6 +37,9 @@ void pools_init(struct pools *pools, struct loop *loop);
 
 /* Closes what is kept. */
 void pools_fini(struct pools *pools);
+
+/* Where this worker counts what has to do with a backend; while the caller holds it. */
+struct backend_counts *pools_counts(struct pools *pools, const struct backend *backend);
 
 /* A kept connection, now in use by `user`, or NULL. `surely`: what will be sent must
  * not be sent twice, so look once more whether the backend has closed it meanwhile. */

@@ -92,6 +92,7 @@ note(struct probe *probe, bool good)
 	if (good)
 		backend_warm_up(b, clock_now_ms());
 	atomic_store(&b->unhealthy, !good);
+	atomic_fetch_add(good ? &b->recovered : &b->sickened, 1);
 	if (good)
 		backend_log(LEVEL_NOTICE, b, "backend %s/%s is healthy again",
 		    b->upstream, b->name);

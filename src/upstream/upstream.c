@@ -20,6 +20,7 @@
 #include "config/load.h"
 #include "upstream/amend.h"
 #include "upstream/backend.h"
+#include "upstream/books.h"
 #include "upstream/pace.h"
 #include "upstream/resolver.h"
 #include <stdio.h>
@@ -153,6 +154,13 @@ add_found(struct upstream *up, const struct upstream *before,
 
 /* ---- building aside ---- */
 
+/* Those of before go on. */
+static struct books *
+books_after(struct books *before)
+{
+	return before ? books_get(before) : books_new(sizeof(struct upstream_counts));
+}
+
 static bool
 upstream_init(struct upstream *up, const struct config_upstream *conf,
     const struct amendments *amendments, const struct snapshot *old,
@@ -164,7 +172,8 @@ upstream_init(struct upstream *up, const struct config_upstream *conf,
 	up->conf = conf;
 	up->id = hash_stable(0, conf->name, strlen(conf->name));
 	up->pace = before ? pace_get(before->pace) : pace_new();
-	ok = up->pace != NULL &&
+	up->books = books_after(before ? before->books : NULL);
+	ok = up->pace != NULL && up->books != NULL &&
 	     amendments_rows(amendments, conf, &up->rows, &up->n_rows);
 	for (size_t i = 0; i < up->n_rows && ok; i++) {
 		const struct config_backend *row = &up->rows[i];
@@ -187,9 +196,11 @@ upstreams_free(struct snapshot *s)
 			backend_put(up->backends[j]);
 		free(up->backends);
 		free(up->rows);
+		books_put(up->books);
 		pace_put(up->pace);
 	}
 	free(s->upstreams);
+	books_put(s->books);
 }
 
 static bool
@@ -201,7 +212,11 @@ upstreams_init(struct snapshot *s, const struct config *config,
 	if (!s->upstreams)
 		return false;
 	s->n_upstreams = config->n_upstreams;
+	s->books = books_after(old ? old->books : NULL);
+	if (!s->books)
+		return false;
 	for (size_t i = 0; i < s->n_upstreams; i++) {
+		s->upstreams[i].index = i;
 		if (!upstream_init(&s->upstreams[i], &config->upstreams[i], amendments,
 			old, found))
 			return false;

@@ -15,13 +15,16 @@
 
 struct amendments;
 struct backend;
+struct books;
 struct found;
 struct pace;
 struct router;
 
 struct upstream {
 	const struct config_upstream *conf;
-	uint64_t id; /* stable hash of the name: the space of its client keys */
+	uint64_t id;         /* stable hash of the name: the space of its client keys */
+	struct books *books; /* a reference */
+	size_t index;        /* in its snapshot */
 	struct config_backend *rows; /* conf's backends, as amended while running */
 	size_t n_rows;
 	struct backend **backends; /* in the rows' order, a name's addresses one after
@@ -41,6 +44,7 @@ struct snapshot {
 	struct amendments *amendments; /* a reference; NULL: none */
 	struct upstream *upstreams;    /* same order as config->upstreams */
 	size_t n_upstreams;
+	struct books *books; /* a reference: of what belongs to no upstream */
 };
 
 /* Takes over `config`. Backends that `old` (may be NULL) has under the same upstream,

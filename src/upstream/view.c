@@ -4,13 +4,14 @@
  */
 #include "upstream/view.h"
 
+#include "upstream/books.h"
 #include <stdlib.h>
 
 struct view *
 view_new(struct snapshot *snapshot)
 {
-	struct view *v =
-	    calloc(1, sizeof *v + snapshot->n_upstreams * sizeof *v->n_waiting);
+	size_t n = snapshot->n_upstreams;
+	struct view *v = calloc(1, sizeof *v + (n + 1) * sizeof *v->upstreams);
 
 	if (!v) {
 		snapshot_put(snapshot);
@@ -18,6 +19,9 @@ view_new(struct snapshot *snapshot)
 	}
 	v->snapshot = snapshot;
 	v->refs = 1;
+	for (size_t i = 0; i < n; i++)
+		v->upstreams[i].counts = books_page(snapshot->upstreams[i].books);
+	v->upstreams[n].counts = books_page(snapshot->books);
 	return v;
 }
 

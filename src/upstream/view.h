@@ -10,10 +10,19 @@
 
 #include "upstream/upstream.h"
 
+struct upstream_counts;
+
+/* What a worker has of one upstream. */
+struct view_upstream {
+	struct upstream_counts *counts; /* borrowed from its books */
+	unsigned n_waiting;             /* exchanges that wait for a place */
+};
+
 struct view {
 	struct snapshot *snapshot; /* a reference of ours */
 	unsigned refs;
-	unsigned n_waiting[]; /* by upstream: exchanges that wait for a place */
+	struct view_upstream upstreams[]; /* by index, and behind the last: what belongs
+					     to none */
 };
 
 /* Takes over the caller's reference to the snapshot. NULL: no memory (the reference is
@@ -28,5 +37,13 @@ view_get(struct view *v)
 }
 
 void view_put(struct view *v); /* NULL is fine */
+
+/* Where this worker counts what has to do with an upstream of that view (NULL: with
+ * none). Lives as long as the view. */
+static inline struct upstream_counts *
+view_counts(const struct view *v, const struct upstream *up)
+{
+	return v->upstreams[up ? up->index : v->snapshot->n_upstreams].counts;
+}
 
 #endif

@@ -199,6 +199,7 @@ answer(struct session *s, const struct config_app_heartbeat *heartbeat)
 		return;
 	}
 	count_add(&s->registry->loop->counters, COUNT_APP_HEARTBEATS, 1);
+	tally(&s->counts->app_heartbeats, 1);
 	app_heartbeats_flush(s);
 }
 

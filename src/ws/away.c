@@ -18,24 +18,27 @@
 #include "ws/registry.h"
 
 void
-session_close_away(struct session *s, enum reason why, unsigned code, const char *text)
+session_close_away(struct session *s, enum reason why, unsigned cause, unsigned code,
+    const char *text)
 {
 	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED)
 		return;
 	count_add(&s->registry->loop->counters, COUNT_REHOMES_CLOSED, 1);
+	tally(&s->counts->moves[MOVES_CLOSED][cause], 1);
 	s->sent_away = true;
 	session_close(s, why, code, text);
 	session_leave_pin(s, false);
 }
 
 void
-session_send_away(struct session *s, enum reason why, uint64_t delay_ms)
+session_send_away(struct session *s, enum reason why, unsigned cause, uint64_t delay_ms)
 {
 	uint64_t at = clock_now_ms() + delay_ms;
 
 	if (s->ends_why == REASON_NONE || s->ends_ms > at) {
 		s->ends_ms = at;
 		s->ends_why = (uint8_t)why;
+		s->sent_for = (uint8_t)cause;
 	}
 	watch_arm(s);
 }

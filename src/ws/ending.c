@@ -31,6 +31,8 @@ count_end(const struct session *s, enum cause cause)
 
 	count_add(counters, COUNT_SESSIONS_ENDED, 1);
 	count_add(counters, COUNT_END_CLEAN + cause, 1);
+	time_note(&s->counts->lives, long_times,
+	    (clock_now_ms() - s->opened_ms) * 1000);
 	atomic_fetch_add_explicit(&b->ends[cause], 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&b->client_codes[code_slot(seen_code(&s->client))], 1,
 	    memory_order_relaxed);

@@ -87,6 +87,7 @@ half_send_ping(struct half *to)
 	to->asked_ms = clock_now_ms();
 	to->asked_us = (uint32_t)clock_now_us();
 	count_add(&to->session->registry->loop->counters, COUNT_PINGS, 1);
+	tally(&to->session->counts->pings[half_side(to)], 1);
 	speak_and_go_on(to, &iov, 1);
 }
 

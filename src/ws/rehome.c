@@ -73,9 +73,17 @@ rehome_is_cut(const struct session *s)
 }
 
 static void
-count(struct session *s, enum counter which)
+count(struct session *s, enum counter which, enum move_fate fate, unsigned why)
 {
 	count_add(&s->registry->loop->counters, which, 1);
+	tally(&s->counts->moves[fate][why], 1);
+}
+
+static void
+count_reconnect(struct session *s)
+{
+	count_add(&s->registry->loop->counters, COUNT_RECONNECTS, 1);
+	tally(&s->counts->reconnects, 1);
 }
 
 /* Moves after a loss are paced as all moves are: the survivors are not stormed. */
@@ -114,7 +122,7 @@ give_up(struct rehoming *m, enum reason why)
 {
 	struct session *s = m->session;
 
-	count(s, COUNT_REHOMES_FAILED);
+	count(s, COUNT_REHOMES_FAILED, MOVES_FAILED, move_cause(m));
 	log_failure(m, why);
 	s->tries = 0;
 	if (s->state == SESSION_CONNECTED) {
@@ -122,7 +130,7 @@ give_up(struct rehoming *m, enum reason why)
 
 		move_end(m);
 		if (!stays)
-			session_close_away(s, REASON_REHOMED,
+			session_close_away(s, REASON_REHOMED, m->why,
 			    s->up->conf->rehome.close_code, "re-homed");
 		return;
 	}
@@ -250,7 +258,7 @@ move_failed(struct rehoming *m, enum reason why)
 	/* the old backend may be out already: there is no way back to it */
 	if (s->state == SESSION_CONNECTED && !stream_is_open(&s->backend.stream)) {
 		session_set_state(s, SESSION_RECONNECTING);
-		count(s, COUNT_RECONNECTS);
+		count_reconnect(s);
 	}
 	try_again(m, why);
 	if (was_cut && s->state == SESSION_CONNECTED && !s->move)
@@ -305,7 +313,7 @@ begin(struct session *s, struct backend *to, enum move_why why, uint64_t delay_m
 	m->why = why;
 	timer_init(&m->timer, on_timeout);
 	s->move = m;
-	count(s, COUNT_REHOMES_STARTED);
+	count(s, COUNT_REHOMES_STARTED, MOVES_STARTED, move_cause(m));
 	wait_for(m, delay_ms);
 	return true;
 }
@@ -323,8 +331,8 @@ move_unanswered(struct rehoming *m)
 	struct session *s = m->session;
 
 	log_failure(m, REASON_REPLAY);
-	session_close_away(s, REASON_REPLAY, s->up->conf->rehome.close_code,
-	    "re-homed");
+	session_close_away(s, REASON_REPLAY, move_cause(m),
+	    s->up->conf->rehome.close_code, "re-homed");
 }
 
 /* The planner has sent the client on while it was being moved. */
@@ -375,7 +383,7 @@ rehome_start(struct session *s, struct backend *to, enum move_why why,
 		return;
 	else if (mode == REHOME_RECONNECT ||
 		 (mode == REHOME_TRANSPARENT && why == MOVE_LEAVING && !s->immovable))
-		session_send_away(s, REASON_REHOMED, delay_ms);
+		session_send_away(s, REASON_REHOMED, why, delay_ms);
 	else
 		stay(s, to, HOLD_MS);
 }
@@ -396,7 +404,7 @@ wait_to_leave(struct session *s, struct backend *to, enum reason why)
 	rehome_cancel(s);
 	session_set_state(s, SESSION_RECONNECTING);
 	half_listen(&s->client); /* to see it go */
-	session_send_away(s, why, pace_delay(s, to));
+	session_send_away(s, why, MOVE_LOST, pace_delay(s, to));
 }
 
 static void
@@ -408,12 +416,12 @@ go_on_elsewhere(struct session *s, struct backend *to)
 
 	s->tries = is_steady(s) ? 0 : s->tries + 1;
 	if (s->tries >= conf->tries) {
-		count(s, COUNT_REHOMES_FAILED);
+		count(s, COUNT_REHOMES_FAILED, MOVES_FAILED, MOVE_LOST);
 		wait_to_leave(s, to, REASON_REHOME_FAILED);
 		return;
 	}
 	session_set_state(s, SESSION_RECONNECTING);
-	count(s, COUNT_RECONNECTS);
+	count_reconnect(s);
 	s->cut_wanted = false;
 	delay = m ? 0 : s->tries ? backoff_ms(s) : pace_delay(s, to);
 	if (!m && !begin(s, to, MOVE_LEAVING, delay)) {
@@ -450,7 +458,7 @@ rehome_after_loss(struct session *s, enum reason why)
 	to = choose_rehome(s->registry->chooser, s->up, &s->claim, s->home,
 	    clock_now_ms());
 	if (conf->on_failure == ON_FAILURE_CLOSE)
-		session_close_away(s, why, CLOSE_RESTART, "backend lost");
+		session_close_away(s, why, MOVE_LOST, CLOSE_RESTART, "backend lost");
 	else if (torn || !can_move_transparently(s))
 		wait_to_leave(s, to ? to : s->home,
 		    may_come_back(s, to) ? why : REASON_REHOME_FAILED);

@@ -26,11 +26,14 @@ enum {
 /* ---- switching ---- */
 
 static void
-log_done(const struct rehoming *m, uint64_t now_us)
+tell_done(const struct rehoming *m, uint64_t now_us)
 {
 	const struct session *s = m->session;
 	uint64_t pause = m->cut_us ? now_us - m->cut_us : 0;
 
+	count_add(&s->registry->loop->counters, COUNT_REHOMES_DONE, 1);
+	tally(&s->counts->moves[MOVES_DONE][move_cause(m)], 1);
+	time_note(&s->counts->pauses, short_times, pause);
 	session_log_kind(KIND_MOVED, s,
 	    "re-homed from %s to %s (%s), pause %llu.%03llu ms%s", s->home->name,
 	    m->to->name,
@@ -90,7 +93,7 @@ move_switch_over(struct rehoming *m)
 	struct backend *next = m->next;
 	enum move_why why = m->why;
 
-	log_done(m, clock_now_us());
+	tell_done(m, clock_now_us());
 	m->answer = STRBUF_INIT;
 	m->next = NULL;
 	if (s->state == SESSION_CONNECTED) /* else it has to prove itself: rehome.c */
@@ -100,7 +103,6 @@ move_switch_over(struct rehoming *m)
 	    clock_now_ms());
 	s->moves++;
 	history_note(s, HISTORY_SUCCEEDED);
-	count_add(&s->registry->loop->counters, COUNT_REHOMES_DONE, 1);
 	if (s->state == SESSION_RECONNECTING)
 		session_set_state(s, SESSION_CONNECTED);
 	move_end(m);
@@ -157,7 +159,7 @@ rehome_old_is_done(struct session *s)
 	if (frame_between_messages(&s->backend.scan))
 		go_over(s->move);
 	else
-		session_close_away(s, REASON_SESSION_BACKEND_LOST,
+		session_close_away(s, REASON_SESSION_BACKEND_LOST, move_cause(s->move),
 		    s->up->conf->rehome.close_code, "backend lost");
 }
 

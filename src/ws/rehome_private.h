@@ -47,6 +47,13 @@ struct rehoming {
 			    sooner */
 };
 
+/* Why it moves, as it is counted. */
+static inline unsigned
+move_cause(const struct rehoming *m)
+{
+	return m->session->state == SESSION_RECONNECTING ? MOVE_LOST : m->why;
+}
+
 /* Gives up the new backend's connection, and what it has said. */
 void move_drop_conn(struct rehoming *m);
 

@@ -251,6 +251,7 @@ is_our_pong(struct half *from, const struct frame_control *control,
 		from->rtt_us = us;
 		from->rtt_mean_us = smoothed(from->rtt_mean_us, us, from->pongs++);
 		count_add(&from->session->registry->loop->counters, COUNT_PONGS, 1);
+		tally(&from->session->counts->pongs[half_side(from)], 1);
 	}
 	return true;
 }
@@ -301,9 +302,11 @@ session_on_message(struct half *from)
 	struct session *s = from->session;
 
 	if (half_is_client(from)) {
+		size_note(&s->counts->messages[FROM_CLIENT], from->scan.size);
 		s->unanswered++;
 		return s->cut_wanted;
 	}
+	size_note(&s->counts->messages[FROM_BACKEND], from->scan.size);
 	if (s->unanswered)
 		s->unanswered--;
 	else
@@ -349,6 +352,7 @@ session_on_bad_frame(struct half *from, enum reason why)
 	    client ? "client" : "backend", reason_text(why));
 	count_add(&s->registry->loop->counters,
 	    client ? COUNT_BAD_CLIENT_FRAMES : COUNT_BAD_BACKEND_FRAMES, 1);
+	tally(&s->counts->bad_frames[half_side(from)], 1);
 	if (s->state != SESSION_CLOSING)
 		s->why = code != CLOSE_PROTOCOL ? (uint8_t)why
 			 : client               ? REASON_CLIENT_PROTOCOL

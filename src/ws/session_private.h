@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "loop/loop.h"
 #include "route/choose.h"
+#include "upstream/books.h"
 #include "upstream/view.h"
 #include "ws/half.h"
 #include "ws/handshake.h"
@@ -76,6 +77,8 @@ struct session {
 	bool cut_wanted; /* cut the client off at its next message boundary */
 	bool speaks_unasked; /* the backend has said something that was no answer */
 	struct registry *registry;         /* borrowed */
+	struct upstream_counts *counts;    /* borrowed from the view: what happens to it
+					      is counted there */
 	struct rehoming *move;             /* owned; NULL: not being re-homed */
 	struct frame_rules *rules;         /* owned; NULL: none */
 	struct app_heartbeats *heartbeats; /* owned; NULL: the route has none */
@@ -109,6 +112,7 @@ struct session {
 	uint8_t chosen_by; /* enum choose_by */
 	uint8_t jitter;    /* spreads its dates: see heartbeat_jitter */
 	bool immovable;    /* a backend refused its handshake: it stays where it is */
+	uint8_t sent_for;  /* why ends_why sends it away, as counted: see away.c */
 	bool sent_away;    /* its client is expected to come back: see away.c */
 	char id[SESSION_ID + 1];
 };
@@ -137,6 +141,12 @@ half_must_wait(const struct half *h)
 
 	return half_is_client(h) &&
 	       (s->state == SESSION_RECONNECTING || rehome_is_cut(s));
+}
+
+static inline unsigned
+half_side(const struct half *h)
+{
+	return half_is_client(h) ? FROM_CLIENT : FROM_BACKEND;
 }
 
 /* What marks our pings to this side; the other side's is another. */
@@ -265,12 +275,14 @@ void session_drop_unsent(struct session *s);
 
 /* ---- away.c: clients that are to come back elsewhere ---- */
 
-/* Closes the client, and keeps a place for it on the backend its pin points to. */
-void session_close_away(struct session *s, enum reason why, unsigned code,
-    const char *text);
+/* Closes the client, and keeps a place for it on the backend its pin points to. `cause`
+ * is what it is counted under: an enum move_why, or MOVE_LOST. */
+void session_close_away(struct session *s, enum reason why, unsigned cause,
+    unsigned code, const char *text);
 
 /* The same, delay_ms from now, with the code that belongs to `why`: see watch.c. */
-void session_send_away(struct session *s, enum reason why, uint64_t delay_ms);
+void session_send_away(struct session *s, enum reason why, unsigned cause,
+    uint64_t delay_ms);
 
 /* The session is over: it leaves its pin, and its place there if it does not come back.
  */

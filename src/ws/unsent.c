@@ -90,6 +90,8 @@ note(struct session *s, uint32_t lost, uint32_t kept)
 
 	count_add(counters, COUNT_MAYBE_LOST, lost);
 	count_add(counters, COUNT_SENT_AGAIN, kept);
+	tally(&s->counts->maybe_lost, lost);
+	tally(&s->counts->sent_again, kept);
 	if (lost || kept)
 		history_note_messages(s, lost, kept);
 }

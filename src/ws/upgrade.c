@@ -14,6 +14,7 @@
 #include "route/router.h"
 #include "upstream/backend.h"
 #include "upstream/conn.h"
+#include "upstream/pool.h"
 #include "ws/registry.h"
 #include <stdlib.h>
 
@@ -242,6 +243,7 @@ session_new(struct registry *r, struct opening *o)
 	init_half(s, &s->client, true, o->upgrade->compressed);
 	init_half(s, &s->backend, false, o->upgrade->compressed);
 	count_add(&r->loop->counters, COUNT_SESSIONS, 1);
+	tally(&pools_counts(r->pools, s->home)->sessions, 1);
 	return s;
 }
 

@@ -208,7 +208,7 @@ end_in_time(struct session *s)
 	unsigned code = date->code ? date->code : s->up->conf->rehome.close_code;
 
 	if (date->away)
-		session_close_away(s, why, code, date->text);
+		session_close_away(s, why, s->sent_for, code, date->text);
 	else
 		session_close(s, why, code, date->text);
 }
@@ -224,9 +224,11 @@ look_at(struct half *h, uint64_t now, uint64_t *wait)
 	if (is_stalled(h, now, wait))
 		session_on_silent(h, REASON_SLOW_READER, CLOSE_TRY_LATER,
 		    "slow reader");
-	else if (!beat(h, now, wait))
+	else if (!beat(h, now, wait)) {
+		tally(&h->session->counts->silent[half_side(h)], 1);
 		session_on_silent(h, REASON_HEARTBEAT_TIMEOUT, CLOSE_GOING_AWAY,
 		    "stale");
+	}
 	state = h->session->state;
 	return state != SESSION_CLOSING && state != SESSION_CLOSED;
 }
@@ -278,6 +280,7 @@ session_follow_settings(struct session *s)
 {
 	uint64_t age = s->up->conf->limits.max_session_age_ms;
 
+	s->counts = view_counts(s->view, s->up);
 	/* a stop, and clients that are to leave at their turn, are not put off */
 	if (s->registry->stop_why == REASON_NONE &&
 	    (s->ends_why == REASON_NONE || s->ends_why == REASON_SESSION_AGE)) {

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Holds the documents against the program: every key, flag, endpoint and command is in its
-# manual, and nothing else is; roostctl reaches every endpoint; the sample shows every key,
-# loads, and states true defaults.
+# Holds the documents against the program: every key, flag, endpoint, command and metric is
+# in its manual, and nothing else is; roostctl reaches every endpoint; the sample shows every
+# key, loads, and states true defaults; boards and alert rules name metrics that there are.
 
 : "${top_srcdir:?}" "${top_builddir:?}"
 roost=$top_builddir/roost
@@ -61,10 +61,7 @@ sed -n 's/^\.It Cm \([A-Z]*\) \(\/[^ ]*\).*/\1 \2/p' "$top_builddir/man/roost.8"
 same "endpoints of roost(8)" "$tmp/endpoints" "$tmp/documented"
 
 grep -oE '(GET|POST|PUT|DELETE) /[^",]*' "$top_srcdir/src/ctl/commands.def" | sort -u >"$tmp/asked"
-# roostctl knows /metrics also where this roost does not have it
-grep -vx 'GET /metrics' "$tmp/endpoints" >"$tmp/served"
-sed -i '/^GET \/metrics$/d' "$tmp/asked"
-same "roostctl's endpoints" "$tmp/served" "$tmp/asked"
+same "roostctl's endpoints" "$tmp/endpoints" "$tmp/asked"
 
 "$ctl" --help | sed -n '/^flags/q; s/^  \([a-z]*\) .*/\1/p' | sort >"$tmp/commands"
 sed -n 's/^\.It Cm \([a-z]*\).*/\1/p' "$top_builddir/man/roostctl.8" | sort >"$tmp/documented"
@@ -75,6 +72,35 @@ same "commands of roostctl(8)" "$tmp/commands" "$tmp/documented"
 grep -oE 'Fl Fl [a-z][a-z-]*' "$top_builddir/man/roostctl.8" |
 	sed 's/^Fl Fl /--/' | sort -u >"$tmp/flags"
 same "flags of roostctl(8)" "$tmp/help" "$tmp/flags"
+
+sed -n 's/^METRIC("\([^"]*\)", \([A-Z]*\), "\([^"]*\)".*/\1 \2 \3/p' \
+	"$top_srcdir/src/admin/metrics.def" | sort >"$tmp/table"
+[ "$(grep -c '^METRIC(' "$top_srcdir/src/admin/metrics.def")" = \
+	"$(wc -l <"$tmp/table")" ] || { echo "FAIL metrics.def: a row is not one line"; failed=1; }
+sed 's/^\([^ ]*\) [A-Z]* */\1 /; s/ *$//' "$tmp/table" >"$tmp/metrics"
+sed -n '/^\.Sh METRICS/,/^\.Sh LOGGING/s/^\.It Cm \(.*\)/\1/p' "$top_builddir/man/roost.8" |
+	sed 's/ Brq//; s/,//g' | sort >"$tmp/documented"
+same "metrics of roost(8)" "$tmp/metrics" "$tmp/documented"
+
+# of a histogram there are _bucket, _count and _sum
+awk '$2 == "HISTOGRAM" { print $1 "_bucket\n" $1 "_count\n" $1 "_sum"; next }
+	{ print $1 }' "$tmp/table" | sort >"$tmp/series"
+for file in roost-alerts.yaml roost-dashboard.json; do
+	grep -oE '\b(roost|process)_[a-z_]+' "$top_srcdir/contrib/ops/$file" | sort -u >"$tmp/used"
+	comm -12 "$tmp/used" "$tmp/series" >"$tmp/known"
+	same "contrib/ops/$file" "$tmp/known" "$tmp/used"
+done
+# what nobody looks at need not be counted
+grep -ohE '\b(roost|process)_[a-z_]+' "$top_srcdir"/contrib/ops/roost-* |
+	sed -E 's/_(bucket|count|sum)$//' | sort -u >"$tmp/used"
+cut -d' ' -f1 "$tmp/table" | grep -v -e '^process_start' -e '^process_virtual' |
+	sort >"$tmp/shown"
+comm -13 "$tmp/used" "$tmp/shown" | sed 's/^/FAIL contrib\/ops shows nothing of /' |
+	grep . && failed=1
+if command -v promtool >/dev/null; then
+	promtool check rules "$top_srcdir/contrib/ops/roost-alerts.yaml" >"$tmp/rules" 2>&1 &&
+		echo "ok   alert rules" || { cat "$tmp/rules"; failed=1; }
+fi
 
 sed -n 's/^KIND([A-Z_]*, [A-Z]*, \([A-Z]*\), \([0-9]*\), "\(.*\)")/\3 Ta \1 Ta \2/p' \
 	"$top_srcdir/src/base/log_kinds.def" | tr A-Z a-z | sort >"$tmp/kinds"

@@ -42,7 +42,7 @@ def test_the_list_is_complete_and_every_get_of_it_answers(quiet):
         assert set(e) == {"method", "path", "parameters", "access", "help"}
         path = e["path"].replace("{upstream}", "app").replace("{client}", "header:x")
         path = path.replace("{backend}", "a")
-        if e["method"] == "GET":
+        if e["method"] == "GET" and path != "/metrics":  # which is no JSON
             quiet.get(path)
 
 

@@ -917,6 +917,8 @@ START_TEST(what_a_lost_backend_did_not_take_whole_is_kept)
 	kept = (unsigned)counted(COUNT_SENT_AGAIN);
 	ck_assert_uint_ge(kept, 3);
 	ck_assert_uint_eq(counted(COUNT_MAYBE_LOST), said - kept);
+	ck_assert_uint_eq(tally_get(&s->counts->sent_again), kept);
+	ck_assert_uint_eq(tally_get(&s->counts->maybe_lost), said - kept);
 	/* from the start of one that was taken in part, to the last one */
 	ck_assert_uint_eq(queue_size(&s->unsent), kept * 106);
 	p = queue_bytes(&s->unsent);
@@ -969,6 +971,7 @@ START_TEST(who_lost_its_backend_leaves_at_its_turn)
 	ck_assert_uint_eq(close_at(0), CLOSE_RESTART);
 	ck_assert_uint_eq(counted(COUNT_MAYBE_LOST), 1);
 	ck_assert_uint_eq(counted(COUNT_REHOMES_CLOSED), 1);
+	ck_assert_uint_eq(tally_get(&s->counts->moves[MOVES_CLOSED][MOVE_LOST]), 1);
 	ck_assert_uint_eq(counted(COUNT_RECONNECTS), 0);
 	/* it is not back yet, and no longer with the old one */
 	ck_assert_uint_eq(atomic_load(&s->home->sessions), 0);
