@@ -157,6 +157,20 @@ registry_find(struct registry *r, struct hash128 key)
 	return g ? g->first : NULL;
 }
 
+static void
+follow(struct session *s, struct view *view, const struct upstream *up)
+{
+	bool was_pinged = s->up->conf->heartbeat.interval_ms != 0;
+
+	view_put(s->view);
+	s->view = view_get(view);
+	s->up = up;
+	if (was_pinged && up->conf->heartbeat.interval_ms == 0)
+		session_watch_peer(&s->backend);
+	if (!session_follow_settings(s))
+		count_add(&s->registry->loop->counters, COUNT_NO_MEMORY, 1);
+}
+
 void
 registry_set_view(struct registry *r, struct view *view)
 {
@@ -166,11 +180,7 @@ registry_set_view(struct registry *r, struct view *view)
 
 		if (!up)
 			continue; /* it is gone: the session lives on as it is */
-		view_put(s->view);
-		s->view = view_get(view);
-		s->up = up;
-		if (!session_follow_settings(s))
-			count_add(&r->loop->counters, COUNT_NO_MEMORY, 1);
+		follow(s, view, up);
 		watch_arm(s);
 		reaper_start(r, s);
 	}

@@ -290,7 +290,8 @@ void session_leave_pin(struct session *s, bool clean);
 
 /* ---- upgrade.c ---- */
 
-/* The kernel watches over this side as well. */
+/* The kernel watches over this side as well: always over what is sent, and over silence
+ * where no pings of ours break it. */
 void session_watch_peer(const struct half *h);
 
 /* ---- watch.c: what time does to a session ---- */

@@ -198,7 +198,8 @@ void
 session_watch_peer(const struct half *h)
 {
 	socket_give_up_soon(h->stream.io.fd);
-	if (!half_is_client(h)) /* those of clients have it since they were accepted */
+	/* those of clients have it since they were accepted */
+	if (!half_is_client(h) && h->session->up->conf->heartbeat.interval_ms == 0)
 		socket_keep_alive(h->stream.io.fd);
 }
 
