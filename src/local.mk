@@ -7,6 +7,7 @@ libroost_a_SOURCES =
 # tools that know nothing of proxying
 libroost_a_SOURCES += \
 	src/base/addr.c src/base/addr.h \
+	src/base/append.c src/base/append.h \
 	src/base/banned.h \
 	src/base/causes.c src/base/causes.def src/base/causes.h \
 	src/base/clock.c src/base/clock.h \

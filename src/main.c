@@ -172,34 +172,51 @@ dump(const struct config *config)
 	return ok && fflush(stdout) == 0 ? EXIT_STOPPED : EXIT_CONFIG;
 }
 
+/* Says why it cannot start: to the terminal, and to the process before us. */
+static bool
+refuse(const struct daemon_options *o, const char *what, const char *why)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	strbuf_printf(&text, "%s%s%s", what, *what ? ": " : "", why);
+	fprintf(stderr, "roost: %s\n", strbuf_cstr(&text));
+	heritage_say_failed(o->heritage, strbuf_cstr(&text));
+	strbuf_fini(&text);
+	return false;
+}
+
+/* The user, and that his logs will be his. */
+static bool
+user_is_good(const struct daemon_options *o)
+{
+	struct strbuf error = STRBUF_INIT;
+	bool ok = process_user_check(o->user, &error);
+
+	if (!ok)
+		refuse(o, "", strbuf_cstr(&error));
+	else if (!process_forbid_new_privileges())
+		ok = refuse(o, "--user", strerror(errno));
+	else
+		process_give_logs(o->user);
+	strbuf_fini(&error);
+	return ok;
+}
+
 /* Things a start would need beside a good configuration. */
 static bool
 can_start(const struct daemon_options *o, const struct config *config)
 {
 	struct strbuf error = STRBUF_INIT;
-	bool ok = true;
+	bool ok = !o->user || user_is_good(o);
 
-	if (o->user && !process_user_check(o->user, &error)) {
-		fprintf(stderr, "roost: %s\n", strbuf_cstr(&error));
-		ok = false;
-	}
-	if (ok && o->user && !process_forbid_new_privileges()) {
-		fprintf(stderr, "roost: --user: %s\n", strerror(errno));
-		ok = false;
-	}
-	strbuf_reset(&error);
-	if (!admin_check(&config->admin, &error)) {
-		fprintf(stderr, "roost: %s\n", strbuf_cstr(&error));
-		ok = false;
-	}
-	if (!log_open(&config->log)) {
-		const char *socket = log_socket(&config->log);
-
-		fprintf(stderr, "roost: %s: %s\n", socket ? socket : config->log.file,
-		    strerror(errno));
-		ok = false;
-	}
+	if (!admin_check(&config->admin, &error))
+		ok = refuse(o, "", strbuf_cstr(&error));
 	strbuf_fini(&error);
+	if (!log_open(&config->log)) {
+		const char *why = strerror(errno), *socket = log_socket(&config->log);
+
+		ok = refuse(o, socket ? socket : config->log.file, why);
+	}
 	return ok;
 }
 

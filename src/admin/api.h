@@ -59,6 +59,8 @@ struct admin_host {
 									*/
 	/* Begins to; false: not, text_r says why. NULL: it cannot be done. */
 	bool (*upgrade)(void *arg, struct strbuf *text_r);
+	/* Is a process being waited for that upgrade has started? NULL: never. */
+	bool (*is_upgrading)(void *arg);
 	void *arg;
 };
 

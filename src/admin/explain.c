@@ -66,6 +66,10 @@ in_words(const struct explanation *e)
 		       "its "
 		       "lock is running";
 	case CHOSE_SESSION:
+		if (!e->pin.sessions && e->pin.followers)
+			return "sessions of clients with cookies, who came from this "
+			       "address, are open on it; somebody new from there "
+			       "follows them unless it holds more than its share";
 		return "sessions of this client are open on it; their lock has run out";
 	case CHOSE_HTTP_LOCK:
 		return e->pin.exchanges

@@ -255,9 +255,10 @@ handle_status(struct call *c)
 	const struct snapshot *s = host->snapshot(host->arg);
 
 	call_reply(c, 200,
-	    json_pack("{s:s, s:I, s:s, s:o, s:I, s:o, s:I, s:I, s:I, s:o}", "version",
+	    json_pack("{s:s, s:I, s:s, s:b, s:o, s:I, s:o, s:I, s:I, s:I, s:o}", "version",
 		PACKAGE_VERSION, "pid", (json_int_t)getpid(), "state",
-		host->is_stopping(host->arg) ? "stopping" : "running", "started_at",
+		host->is_stopping(host->arg) ? "stopping" : "running", "upgrading",
+		host->is_upgrading && host->is_upgrading(host->arg), "started_at",
 		view_moment(a->started_ms), "uptime_ms",
 		(json_int_t)(clock_now_ms() - a->started_ms), "config_file",
 		view_text(s->config->file), "workers",

@@ -12,6 +12,7 @@
  */
 #include "base/log_target.h"
 
+#include "base/append.h"
 #include "base/clock.h"
 #include "base/log_line.h"
 #include "base/strbuf.h"
@@ -88,14 +89,6 @@ is_journal_stream(int fd)
 	       fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-/* A FIFO without reader must not hang us, then or later. */
-static int
-file_open(const char *path)
-{
-	return open(path,
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-}
-
 /* Lines go where fd goes; fd itself remains the caller's. */
 static bool
 file_replace(int fd)
@@ -121,7 +114,7 @@ file_use(const char *path)
 	int fd, saved;
 	bool ok;
 
-	fd = path ? file_open(path) : STDERR_FILENO;
+	fd = path ? append_open(path) : STDERR_FILENO;
 	if (fd < 0)
 		return false;
 	ok = path || own_fd >= 0 ? file_replace(fd) : true;
@@ -451,6 +444,18 @@ log_target_put(const struct log_event *e)
 		lose(errno);
 	else if (atomic_load_explicit(&failing, memory_order_relaxed))
 		atomic_store(&failing, false);
+}
+
+void
+log_target_echo(const struct log_event *e)
+{
+	const char *what = e->level == LEVEL_WARN ? "warning: " : "";
+
+	if (target.kind == KIND_OF_FILE && !own_path)
+		return;
+	if (is_ready(STDERR_FILENO, WAIT_MS))
+		dprintf(STDERR_FILENO, "roost: %s%.*s\n", what, (int)e->message.n,
+		    e->message.p);
 }
 
 uint64_t

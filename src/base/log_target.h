@@ -24,6 +24,9 @@ void log_target_close(void);
 /* Any thread. */
 void log_target_put(const struct log_event *e);
 
+/* Says it on standard error, where that is not what the log goes to. Any thread. */
+void log_target_echo(const struct log_event *e);
+
 /* Where lines were lost and none has come since: tries to say so. Any thread. */
 void log_target_tell_lost(void);
 

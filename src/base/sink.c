@@ -15,6 +15,7 @@
  */
 #include "base/sink.h"
 
+#include "base/append.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
@@ -79,8 +80,7 @@ struct sink {
 static int
 file_open(const char *path)
 {
-	int fd = open(path,
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	int fd = append_open(path);
 
 	if (fd >= 0)
 		fcntl(fd, F_SETFL, O_APPEND);

@@ -49,6 +49,19 @@ place_of_offset(struct str text, size_t offset)
 	return place;
 }
 
+/* libyaml says of a tab only that it cannot start a token. */
+static bool
+is_tab(struct str text, struct config_place place)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		if (place.line == 1 && --place.column == 0)
+			return text.p[i] == '\t';
+		if (text.p[i] == '\n')
+			place.line--;
+	}
+	return false;
+}
+
 static void
 complain_syntax(struct reader *r)
 {
@@ -62,6 +75,11 @@ complain_syntax(struct reader *r)
 	}
 	if (p->error == YAML_READER_ERROR)
 		place = place_of_offset(r->text, p->problem_offset);
+	if (p->error == YAML_SCANNER_ERROR && is_tab(r->text, place)) {
+		reader_complain(r, place,
+		    "not valid YAML (a tab), expected blanks to indent with");
+		return;
+	}
 	snprintf(text, sizeof(text), "not valid YAML (%s%s%s), expected YAML 1.1",
 	    p->context ? p->context : "", p->context ? ": " : "",
 	    p->problem ? p->problem : "no reason given");

@@ -150,12 +150,14 @@ wait_is_right(struct ctl *c)
 	return false;
 }
 
-/* Waits as --wait says. False: it is not empty (said so). *json_r: the last answer. */
+/* Waits as --wait says. first: what it held when the waiting began, or NULL. False: it
+ * is not empty (said so). *json_r: the last answer. */
 static bool
-wait_empty(struct ctl *c, json_t **json_r)
+wait_empty(struct ctl *c, const json_t *first, json_t **json_r)
 {
 	struct waiting w = {.c = c,
 	    .begun_ms = clock_now_ms(),
+	    .most = sessions_left(first),
 	    .told = -1,
 	    .upstream = ctl_word(c, 1),
 	    .backend = ctl_word(c, 2)};
@@ -233,7 +235,7 @@ set_and_wait(struct ctl *c, json_t *body)
 		show_set(c, json);
 	if (ctl_flag(c, FLAG_WAIT)) {
 		out_flush(&c->out);
-		wait_empty(c, &last);
+		wait_empty(c, json, &last);
 	}
 	(void)ctl_wants_json(c, last ? last : json);
 	json_decref(last);
@@ -276,7 +278,7 @@ run_backend(struct ctl *c)
 	if (!wait_is_right(c))
 		return;
 	if (ctl_flag(c, FLAG_WAIT)) {
-		wait_empty(c, &json);
+		wait_empty(c, NULL, &json);
 		if (json)
 			(void)ctl_wants_json(c, json);
 		json_decref(json);
@@ -329,7 +331,7 @@ drain_first(struct ctl *c)
 	if (!wait_is_right(c))
 		return false;
 	json = set_backend(c, json_pack("{s:s}", "state", "drain"));
-	empty = json && wait_empty(c, &last);
+	empty = json && wait_empty(c, json, &last);
 	json_decref(json);
 	json_decref(last);
 	return empty;

@@ -4,6 +4,9 @@
  */
 #include "ctl/ctl.h"
 #include "ctl/table.h"
+#include <time.h>
+
+enum { LOOK_MS = 100 };
 
 /* What is text goes out as it came. */
 static void
@@ -49,14 +52,32 @@ run_config(struct ctl *c)
 
 /* ---- reload and upgrade ---- */
 
+static bool
+is_among(const json_t *line, const json_t *lines)
+{
+	const json_t *other;
+	size_t i;
+
+	json_array_foreach(lines, i, other)
+	{
+		if (json_equal(line, other))
+			return true;
+	}
+	return false;
+}
+
+/* Those that are not among others, too. */
 static void
-show_lines(struct out *o, enum paint paint, const char *before, const json_t *lines)
+show_lines(struct out *o, enum paint paint, const char *before, const json_t *lines,
+    const json_t *others)
 {
 	const json_t *line;
 	size_t i;
 
 	json_array_foreach(lines, i, line)
 	{
+		if (is_among(line, others))
+			continue;
 		out_paint(o, paint, before);
 		out_printf(o, "%s\n", json_string_value(line));
 	}
@@ -68,26 +89,92 @@ run_reload(struct ctl *c)
 	json_t *json = ctl_ask(c, "POST", "/v1/reload", json_object(), 30000);
 
 	if (json && !ctl_wants_json(c, json)) {
-		show_lines(&c->out, GOOD, "  ", json_object_get(json, "changes"));
+		show_lines(&c->out, GOOD, "  ", json_object_get(json, "changes"),
+		    json_object_get(json, "restart"));
 		show_lines(&c->out, WARN,
-		    "needs a restart: ", json_object_get(json, "restart"));
+		    "needs a restart: ", json_object_get(json, "restart"), NULL);
 		out_printf(&c->out, "reloaded%s\n",
 		    json_is(json, "changed") ? "" : ", nothing has changed");
 	}
 	json_decref(json);
 }
 
+/* Waits until it is known what came of it: who answers then is the one or the other. */
+static void
+follow_upgrade(struct ctl *c, long long old)
+{
+	struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
+	bool is_new, is_waiting = true;
+	json_t *json;
+
+	while (is_waiting) {
+		nanosleep(&pause, NULL);
+		json = ctl_ask(c, "GET", "/v1/status", NULL, 0);
+		if (!json)
+			return;
+		is_new = json_number(json, "pid") != old;
+		is_waiting = !is_new && json_is(json, "upgrading");
+		if (is_new)
+			out_printf(&c->out, "process %lld has taken over (roost %s)\n",
+			    json_number(json, "pid"), json_words(json, "version"));
+		else if (!is_waiting)
+			ctl_fail(c, CTL_REFUSED,
+			    "it did not get ready, and process %lld goes on; the log "
+			    "says why",
+			    old);
+		json_decref(json);
+	}
+}
+
 void
 run_upgrade(struct ctl *c)
 {
-	json_t *json = ctl_ask(c, "POST", "/v1/upgrade", json_object(), 60000);
+	json_t *status = ctl_ask(c, "GET", "/v1/status", NULL, 0), *json = NULL;
 
-	if (json && !ctl_wants_json(c, json))
+	if (status)
+		json = ctl_ask(c, "POST", "/v1/upgrade", json_object(), 60000);
+	if (json && !ctl_wants_json(c, json)) {
 		out_printf(&c->out, "%s\n", json_words(json, "message"));
+		out_flush(&c->out);
+		follow_upgrade(c, json_number(status, "pid"));
+	}
 	json_decref(json);
+	json_decref(status);
 }
 
 /* ---- log ---- */
+
+/* A level that was set counts for all topics. */
+static void
+show_topics(struct out *o, const json_t *topics)
+{
+	const char *name, *before = "; ";
+	const json_t *level;
+
+	json_object_foreach((json_t *)topics, name, level)
+	{
+		out_printf(o, "%s%s %s", before, name, json_string_value(level));
+		before = ", ";
+	}
+}
+
+static void
+show_log(struct out *o, const json_t *json)
+{
+	bool is_set =
+	    strcmp(json_words(json, "level"), json_words(json, "configured")) != 0;
+
+	out_printf(o, "level %s", json_words(json, "level"));
+	if (is_set)
+		out_printf(o, " (the file says %s)", json_words(json, "configured"));
+	out_printf(o, ", %s to %s", json_words(json, "format"),
+	    json_words(json, "file"));
+	if (!is_set)
+		show_topics(o, json_object_get(json, "topics"));
+	if (json_number(json, "lines_dropped"))
+		out_printf(o, ", %lld lines lost", json_number(json, "lines_dropped"));
+	out_printf(o, "\n");
+}
 
 void
 run_log(struct ctl *c)
@@ -102,18 +189,8 @@ run_log(struct ctl *c)
 		    json_pack("{s:o}", "level",
 			strcmp(level, "configured") ? json_string(level) : json_null()),
 		    0);
-	if (json && !ctl_wants_json(c, json)) {
-		out_printf(&c->out, "level %s", json_words(json, "level"));
-		if (strcmp(json_words(json, "level"), json_words(json, "configured")))
-			out_printf(&c->out, " (the file says %s)",
-			    json_words(json, "configured"));
-		out_printf(&c->out, ", %s to %s", json_words(json, "format"),
-		    json_words(json, "file"));
-		if (json_number(json, "lines_dropped"))
-			out_printf(&c->out, ", %lld lines lost",
-			    json_number(json, "lines_dropped"));
-		out_printf(&c->out, "\n");
-	}
+	if (json && !ctl_wants_json(c, json))
+		show_log(&c->out, json);
 	json_decref(json);
 }
 

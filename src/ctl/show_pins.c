@@ -95,6 +95,9 @@ show_explanation(struct out *o, const json_t *pin)
 	show_lock(o, "HTTP lock", pin, "http_lock_until_at");
 	out_printf(o, "  %-22s %lld sessions, %lld exchanges\n", "holds",
 	    json_number(pin, "n_sessions"), json_number(pin, "n_exchanges"));
+	if (json_number(pin, "n_followers"))
+		out_printf(o, "  %-22s %lld sessions of clients with cookies\n",
+		    "has brought", json_number(pin, "n_followers"));
 	show_next(o, "its next request", json_object_get(now, "http"));
 	show_next(o, "its next WebSocket", json_object_get(now, "websocket"));
 	out_printf(o, "  %-22s %s\n", "somebody unknown",

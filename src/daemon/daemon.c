@@ -449,12 +449,14 @@ daemon_run(const struct daemon_options *options, struct config *config)
 		return EXIT_START;
 	}
 	c->options = options;
+	log_echo(true);
 	upgrade_init(c);
 	/* the process before us is detached already */
 	if (options->detach && options->heritage->link < 0 && !process_detach()) {
 		log_error(TOPIC_DAEMON, "cannot detach (%s)", strerror(errno));
 		config_free(config);
 	} else if (set_up(c, config) && start(c)) {
+		log_echo(false);
 		process_ready();
 		loop_run(c->loop);
 		log_totals(c);

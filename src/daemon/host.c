@@ -79,6 +79,15 @@ admin_upgrade_now(void *arg, struct strbuf *text_r)
 	return upgrade_start(arg, text_r);
 }
 
+static bool
+admin_is_upgrading(void *arg)
+{
+	const struct control *c = arg;
+
+	return c->upgrade.state == UPGRADE_STARTING ||
+	       c->upgrade.state == UPGRADE_FAILED;
+}
+
 bool
 control_open_admin(struct control *c)
 {
@@ -99,6 +108,7 @@ control_open_admin(struct control *c)
 	    .amend = admin_amend,
 	    .reload = admin_reload_now,
 	    .upgrade = admin_upgrade_now,
+	    .is_upgrading = admin_is_upgrading,
 	    .arg = c,
 	};
 

@@ -219,9 +219,9 @@ check_as_user(struct preflight *p)
 	const char *token = c->admin.bind ? c->admin.token_file : NULL;
 
 	if (log)
-		check_again(p, log, may_append(log), "SIGUSR1");
+		check_again(p, log, may_append(log), "SIGUSR1 or an upgrade");
 	if (access_log && strcmp(access_log, "stderr") != 0)
-		check_again(p, access_log, may_append(access_log), "SIGUSR1");
+		check_again(p, access_log, may_append(access_log), "SIGUSR1 or an upgrade");
 	if (c->file)
 		check_again(p, c->file, may(c->file, R_OK), "SIGHUP");
 	if (token)

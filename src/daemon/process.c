@@ -4,6 +4,7 @@
  */
 #include "daemon/process.h"
 
+#include "base/append.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include <dirent.h>
@@ -75,6 +76,17 @@ process_user_check(const char *user, struct strbuf *error)
 	struct identity id;
 
 	return find_identity(user, &id, error);
+}
+
+void
+process_give_logs(const char *user)
+{
+	struct strbuf ignored = STRBUF_INIT;
+	struct identity id;
+
+	if (geteuid() == 0 && find_identity(user, &id, &ignored))
+		append_owner(id.uid, id.gid);
+	strbuf_fini(&ignored);
 }
 
 /* The groups first, while we may; then nothing leads back: all three ids change, and

@@ -20,6 +20,10 @@ bool process_forbid_new_privileges(void);
  * capability is kept. False: error says why. */
 bool process_drop_privileges(const char *user, struct strbuf *error);
 
+/* Where we are root: files of logs that are created from now on belong to that user, who
+ * process_user_check has found. */
+void process_give_logs(const char *user);
+
 /* Lets the system write a core dump, as far as its limits allow; after the change of
  * the user. False: error says why it never will. */
 bool process_allow_core_dumps(struct strbuf *error);

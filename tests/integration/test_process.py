@@ -51,6 +51,19 @@ def test_running_already_is_said_before_taken_ports(stage, tmp_path):
     assert "running already" in r.stderr and "cannot listen" not in r.stderr
 
 
+def test_what_stops_a_start_is_said_on_the_terminal_too(stage, tmp_path):
+    first = stage.roost(plain())
+    file, log = tmp_path / "second.yaml", tmp_path / "log"
+    file.write_text(to_yaml(plain(listeners=[{"bind": first.authority}],
+                                  log={"file": str(log)})))
+    r = run("-c", file)
+    assert r.returncode == 2
+    assert r.stderr == f"roost: cannot listen on {first.authority} " \
+                       "(Address already in use)\n"
+    assert "cannot listen" in log.read_text()
+    assert run("-d", "-c", file).stderr == r.stderr
+
+
 def test_pid_file_in_no_folder_is_2(tmp_path):
     file = tmp_path / "r.yaml"
     file.write_text(to_yaml(plain()))
@@ -286,7 +299,7 @@ def test_what_the_user_could_not_open_again(check, tmp_path):
     r = check(plain(log={"file": str(private / "log")}), "-u", "nobody")
     assert r.returncode == 0
     assert re.search(r"warning: --user: \S+/private/log: nobody could not open it on "
-                     r"SIGUSR1 \(Permission denied\)", r.stderr)
+                     r"SIGUSR1 or an upgrade \(Permission denied\)", r.stderr)
 
 
 def test_a_detached_roost_without_log_is_warned_of(check):

@@ -179,6 +179,10 @@ def test_reload_says_what_changes_and_what_is_wrong(stage):
     roost.write(changed(good, "b", weight=4))
     assert ctl(roost, "reload") == (
         "  upstreams.app.backends.b.weight: 1 -> 4\nreloaded\n")
+    roost.write({**changed(good, "b", weight=5), "workers": 3})
+    assert ctl(roost, "reload") == (
+        "  upstreams.app.backends.b.weight: 4 -> 5\n"
+        "needs a restart: workers: 2 -> 3\nreloaded\n")
     roost.write(changed(good, "b", weight=5000))
     complaint = ctl(roost, "reload", status=1)
     assert "the one in force stays" in complaint
@@ -190,6 +194,9 @@ def test_the_log_is_made_louder(stage):
     assert "level debug (the file says info)" in ctl(roost, "log", "debug")
     assert ctl(roost, "log", "configured").startswith("level info, text to ")
     assert "expected debug, info" in ctl(roost, "log", "loud", status=1)
+    roost.reload({**roost.config, "log": {"level": "info", "topics": {"http": "warn"}}})
+    assert ctl(roost, "log").endswith("; http warn\n")
+    assert "http" not in ctl(roost, "log", "debug")
 
 
 def test_the_configuration_can_be_loaded_again(stage, tmp_path):

@@ -11,7 +11,9 @@ import socket
 import tempfile
 
 import pytest
+from peers.admin import with_admin
 from peers.client import Person, RawClient
+from peers.ctl import ctl
 from peers.load import Load
 from peers.roost import Roost, binary, changed, settings
 from peers.waiting import holds_for, scaled, wait_until
@@ -251,6 +253,22 @@ def test_listeners_of_the_new_file(stage, start, tmp_path):
     assert not os.path.lexists(stays) and not os.path.lexists(new)
 
 
+def test_roostctl_waits_for_what_comes_of_it(stage, start):
+    config = with_admin(settings(stage.backends("a")))
+    roost = start(config)
+    said = ctl(roost, "upgrade")
+    assert re.fullmatch(r"process (\d+) of \S+ is starting\n"
+                        r"process \1 has taken over \(roost \S+\)\n", said)
+    ended(roost)
+    with open(roost.pid_file) as f:
+        roost.successors.append(int(f.read()))
+    roost.write({**config, "workers": "many"})
+    assert f"process {roost.newest} goes on; the log says why" in \
+        ctl(roost, "upgrade", status=1)
+    assert "workers" in roost.log()
+    assert Person(roost, "p").backend() == "a"
+
+
 def test_the_admin_api_goes_along(stage, start, tmp_path):
     config = settings(stage.backends("a"))
     path = str(tmp_path / "admin.sock")
@@ -291,6 +309,38 @@ def test_the_user_stays_the_same(stage):
             assert Person(roost, "p").backend() == "a"
             assert os.stat(f"/proc/{roost.newest}").st_uid == \
                 pwd.getpwnam("nobody").pw_uid
+        finally:
+            roost.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
+def test_logs_that_root_created_are_the_users(stage, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        log, access_log = (os.path.join(directory, name) for name in ("log", "access"))
+        with open(access_log, "w"):  # root's, and stays so
+            os.chmod(access_log, 0o666)
+        config = {**settings(stage.backends("a")), "access_log": {"file": access_log},
+                  "log": {"level": "info", "file": log}}
+
+        def has_logged(text):
+            with open(log) as f:
+                return text in f.read()
+
+        roost = Upgradable(directory, config, ["-u", "nobody"])
+        try:
+            roost.start()
+            assert os.stat(log).st_uid == pwd.getpwnam("nobody").pw_uid
+            assert os.stat(access_log).st_uid == 0
+            os.kill(roost.newest, signal.SIGUSR1)
+            wait_until(lambda: has_logged("log files reopened"), "reopened")
+            assert not has_logged("not reopened")
+            os.kill(roost.newest, signal.SIGUSR2)
+            wait_until(lambda: has_logged("taken over from the"), "taken over", 20)
+            ended(roost)
+            with open(roost.pid_file) as f:
+                roost.successors.append(int(f.read()))
         finally:
             roost.stop()
 

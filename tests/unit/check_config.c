@@ -912,6 +912,8 @@ START_TEST(test_odd_yaml_is_refused)
 	    "r.yaml:1:3: a list or map as a key, expected a word\n");
 	bad("[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]\n",
 	    "r.yaml:1:18: nested too deeply, expected at most 16 levels\n");
+	bad("log:\n\tlevel: info\n", "r.yaml:2:1: not valid YAML (a tab), expected "
+				       "blanks to indent with\n");
 	bad("log: {level: info\n", "r.yaml:2:1: not valid YAML (while parsing a flow "
 				   "mapping: did not find expected "
 				   "',' or '}'), expected YAML 1.1\n");
