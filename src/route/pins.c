@@ -14,77 +14,13 @@
  * Threads: any. One lock per shard, a leaf: under it only atomics of backends are
  * touched. What leaves the table is given back after the lock.
  */
-#include "route/pins.h"
+#include "route/pins_private.h"
 
-#include "upstream/backend.h"
-#include <pthread.h>
 #include <stdlib.h>
 
-/* The key is a good hash already. Running out of memory shows as hh.tbl == NULL. */
-#define HASH_NONFATAL_OOM 1
-#define HASH_FUNCTION(keyptr, keylen, hashv) \
-	((hashv) = (unsigned)((const struct hash128 *)(const void *)(keyptr))->lo)
-#include <uthash.h>
-#include <utlist.h>
-
 /* Beyond the oldest idle pins, each sweep looks at an eighth of the others and at
- * SWEEP_LEAST, so that the last few do not take for ever. COLLECT_CHUNK: pins looked at
- * before the lock is let go, about 50 us when none of them is in the cache. */
-enum { SHARDS = 64, SWEEP_SHARE = 8, SWEEP_LEAST = 16, COLLECT_CHUNK = 128 };
-
-/* A list looks at so many pins in all, and at so many buckets under the lock. */
-enum { LIST_MAX = 250000, LIST_CHUNK = 64 };
-
-enum idle { HELD, AWAITED, IDLE_WEBSOCKET, IDLE_HTTP, LISTS };
-
-/* What a walk looks at stands together. */
-struct entry {
-	UT_hash_handle hh;
-	struct entry *prev, *next; /* of its list */
-	struct backend *backend;   /* reference held */
-	uint64_t websocket_until, since;
-	uint64_t hold_until; /* not to be collected before; awaited until then */
-	uint32_t sessions, followers, exchanges;
-	uint8_t list; /* enum idle */
-	bool has_follower : 1;
-	bool arrived : 1; /* a session of its own is on its backend, since it was moved
-			   */
-	uint16_t awaited;
-	struct hash128 key;
-	struct hash128 follower; /* key that moves along */
-	uint64_t stable;
-	uint64_t http_until;
-};
-
-struct list {
-	struct entry *head;
-	struct entry *cursor; /* where a walk goes on; NULL: at the head */
-	size_t count;
-};
-
-struct shard {
-	pthread_mutex_t lock;
-	struct entry *table;
-	struct list lists[LISTS];
-	size_t count;
-} __attribute__((aligned(64)));
-
-/* A client whose sessions have to follow its pin. */
-struct stray {
-	struct hash128 key;
-	struct stray *next;
-};
-
-/* Owner: the daemon. Thread: any. */
-struct pins {
-	struct shard shards[SHARDS];
-	pthread_mutex_t strays_lock; /* a leaf */
-	struct stray *strays;
-	_Atomic uint64_t max;
-	_Atomic size_t count;
-	_Atomic uint64_t evicted;
-	atomic_uint collect_from; /* shard */
-};
+ * SWEEP_LEAST, so that the last few do not take for ever. */
+enum { SWEEP_SHARE = 8, SWEEP_LEAST = 16 };
 
 struct pins *
 pins_new(uint64_t max)
@@ -107,21 +43,6 @@ pins_set_max(struct pins *pins, uint64_t max)
 	atomic_store(&pins->max, max);
 }
 
-static struct shard *
-shard_lock(struct pins *pins, struct hash128 key)
-{
-	struct shard *s = &pins->shards[key.hi % SHARDS];
-
-	pthread_mutex_lock(&s->lock);
-	return s;
-}
-
-static void
-shard_unlock(struct shard *s)
-{
-	pthread_mutex_unlock(&s->lock);
-}
-
 static struct entry *
 entry_find(struct shard *s, struct hash128 key)
 {
@@ -129,25 +50,6 @@ entry_find(struct shard *s, struct hash128 key)
 
 	HASH_FIND(hh, s->table, &key, sizeof(key), e);
 	return e;
-}
-
-static bool
-entry_is_seated(const struct entry *e)
-{
-	return e->sessions || e->followers;
-}
-
-static bool
-entry_is_held(const struct entry *e)
-{
-	return entry_is_seated(e) || e->exchanges || e->awaited;
-}
-
-static bool
-entry_is_live(const struct entry *e, uint64_t now_ms)
-{
-	return entry_is_held(e) || e->websocket_until > now_ms ||
-	       e->http_until > now_ms;
 }
 
 /* May the binding win over another wish? A full backend still serves its own. */
@@ -316,7 +218,7 @@ entry_rebind(struct entry *e, struct backend *to, uint64_t now_ms)
 	return from;
 }
 
-static struct pin
+struct pin
 entry_copy(const struct entry *e)
 {
 	return (struct pin){
@@ -644,86 +546,6 @@ pins_hold(struct pins *pins, struct hash128 key, uint64_t now_ms, uint64_t until
 	shard_unlock(s);
 }
 
-static bool
-entry_may_move(const struct entry *e, uint64_t now_ms, unsigned max_sessions,
-    uint64_t stay_ms)
-{
-	if (e->sessions == 0 || e->since + stay_ms > now_ms || e->hold_until > now_ms)
-		return false;
-	return max_sessions == 0 ||
-	       (e->sessions <= max_sessions && e->websocket_until <= now_ms &&
-		   e->exchanges == 0);
-}
-
-/* What a collection looks for. */
-struct search {
-	const struct backend *backend;
-	uint64_t now_ms;
-	unsigned max_sessions;
-	uint64_t stay_ms;
-	struct hash128 *keys;
-	size_t n, max;
-};
-
-/* Looks at the next few; returns how many of `left` remain. */
-static size_t
-shard_collect_chunk(struct shard *s, struct search *search, size_t left)
-{
-	struct list *list = &s->lists[HELD];
-	unsigned chunk = COLLECT_CHUNK;
-
-	while (left && chunk-- && search->n < search->max && list->head) {
-		struct entry *e = list->cursor ? list->cursor : list->head;
-
-		list->cursor = e->next;
-		left--;
-		if (e->backend == search->backend &&
-		    entry_may_move(e, search->now_ms, search->max_sessions,
-			search->stay_ms))
-			search->keys[search->n++] = e->key;
-	}
-	return list->head ? left : 0;
-}
-
-static void
-shard_collect(struct shard *s, struct search *search)
-{
-	size_t left;
-
-	pthread_mutex_lock(&s->lock);
-	left = s->lists[HELD].count;
-	while (
-	    (left = shard_collect_chunk(s, search, left)) && search->n < search->max) {
-		pthread_mutex_unlock(&s->lock);
-		pthread_mutex_lock(&s->lock);
-	}
-	pthread_mutex_unlock(&s->lock);
-}
-
-/* Goes on where the last call stopped, so that a backend that is being emptied does not
- * cost a walk past everybody who was moved before. */
-size_t
-pins_collect(struct pins *pins, const struct backend *backend, uint64_t now_ms,
-    unsigned max_sessions, uint64_t stay_ms, struct hash128 *keys_r, size_t max)
-{
-	unsigned from = atomic_load_explicit(&pins->collect_from, memory_order_relaxed);
-	struct search search = {.backend = backend,
-	    .now_ms = now_ms,
-	    .max_sessions = max_sessions,
-	    .stay_ms = stay_ms,
-	    .keys = keys_r,
-	    .max = max};
-	unsigned i;
-
-	for (i = 0; i < SHARDS && search.n < max; i++)
-		shard_collect(&pins->shards[(from + i) % SHARDS], &search);
-	if (i && search.n == max)
-		i--; /* the last one may hold more */
-	atomic_store_explicit(&pins->collect_from, (from + i) % SHARDS,
-	    memory_order_relaxed);
-	return search.n;
-}
-
 /* True: it stays in its list. */
 static bool
 entry_sweep(struct pins *pins, struct shard *s, struct entry *e, uint64_t now_ms,
@@ -782,154 +604,4 @@ pins_sweep(struct pins *pins, uint64_t now_ms)
 		entries_free(dead);
 	}
 	return swept;
-}
-
-/* ---- a list for people ---- */
-
-struct listing {
-	struct backend *const *backends;
-	size_t n_backends;
-	uint64_t now_ms;
-	struct pin_row *rows;
-	size_t n, max;
-	size_t looked; /* at so many pins */
-	bool more;
-};
-
-static void
-entry_report(const struct entry *e, struct listing *l)
-{
-	size_t i = 0;
-
-	l->looked++;
-	while (i < l->n_backends && l->backends[i] != e->backend)
-		i++;
-	if (i == l->n_backends || !entry_is_live(e, l->now_ms))
-		return;
-	l->more = l->n == l->max;
-	if (!l->more)
-		l->rows[l->n++] = (struct pin_row){e->key, entry_copy(e)};
-}
-
-/* One bucket of a table that had n of them; it may have grown since, by doubling, which
- * spreads a bucket over those whose number is the same modulo n. */
-static void
-bucket_list(const struct shard *s, size_t bucket, size_t n, struct listing *l)
-{
-	const UT_hash_table *t = s->table ? s->table->hh.tbl : NULL;
-
-	for (size_t i = bucket; t && i < t->num_buckets; i += n)
-		for (UT_hash_handle *h = t->buckets[i].hh_head; h; h = h->hh_next)
-			entry_report((const struct entry *)(const void *)ELMT_FROM_HH(t,
-					 h),
-			    l);
-}
-
-static void
-shard_list(struct shard *s, struct listing *l)
-{
-	size_t n, done = 0;
-
-	pthread_mutex_lock(&s->lock);
-	n = s->table ? s->table->hh.tbl->num_buckets : 0;
-	while (done < n && !l->more && l->looked < LIST_MAX) {
-		for (int i = 0; i < LIST_CHUNK && done < n; i++)
-			bucket_list(s, done++, n, l);
-		pthread_mutex_unlock(&s->lock);
-		pthread_mutex_lock(&s->lock);
-	}
-	l->more |= done < n;
-	pthread_mutex_unlock(&s->lock);
-}
-
-size_t
-pins_list(struct pins *pins, struct backend *const *backends, size_t n_backends,
-    uint64_t now_ms, struct pin_row *rows_r, size_t max, bool *complete_r)
-{
-	struct listing l = {.backends = backends,
-	    .n_backends = n_backends,
-	    .now_ms = now_ms,
-	    .rows = rows_r,
-	    .max = max};
-	size_t i;
-
-	for (i = 0; i < SHARDS && !l.more; i++)
-		shard_list(&pins->shards[i], &l);
-	*complete_r = !l.more;
-	return l.n;
-}
-
-void
-pins_census(struct pins *pins, struct pins_census *census_r)
-{
-	*census_r = (struct pins_census){.evicted = atomic_load(&pins->evicted)};
-	for (size_t i = 0; i < SHARDS; i++) {
-		struct shard *s = &pins->shards[i];
-
-		pthread_mutex_lock(&s->lock);
-		census_r->held += s->lists[HELD].count;
-		census_r->websocket += s->lists[IDLE_WEBSOCKET].count;
-		census_r->http += s->lists[IDLE_HTTP].count;
-		shard_unlock(s);
-	}
-}
-
-size_t
-pins_count(const struct pins *pins)
-{
-	return atomic_load_explicit(&pins->count, memory_order_relaxed);
-}
-
-static size_t
-place_of(struct backend *const *backends, size_t n, const struct backend *b)
-{
-	size_t i = 0;
-
-	while (i < n && backends[i] != b)
-		i++;
-	return i;
-}
-
-struct sum {
-	uint32_t sessions, awaited;
-};
-
-static void
-shard_sum(const struct shard *s, struct backend *const *backends, size_t n,
-    struct sum *sums)
-{
-	const struct entry *e;
-
-	/* whoever has sessions is in one of these lists */
-	for (int which = HELD; which <= AWAITED; which++)
-		for (e = s->lists[which].head; e; e = e->next) {
-			struct sum *sum = &sums[place_of(backends, n, e->backend)];
-
-			sum->sessions += e->sessions;
-			sum->awaited += e->awaited;
-		}
-}
-
-/* The one place where more than one lock is held: all of them, in their order. (No
- * more than 64: the thread sanitizer bears no more at once.) */
-bool
-pins_counts_are_right(struct pins *pins, struct backend *const *backends, size_t n)
-{
-	struct sum *sums = calloc(n + 1, sizeof(*sums)); /* one for all others */
-	bool right = true;
-
-	if (!sums)
-		return true;
-	for (size_t i = 0; i < SHARDS; i++)
-		pthread_mutex_lock(&pins->shards[i].lock);
-	for (size_t i = 0; i < SHARDS; i++)
-		shard_sum(&pins->shards[i], backends, n, sums);
-	for (size_t i = 0; i < n; i++)
-		right = right &&
-			atomic_load(&backends[i]->sessions) == sums[i].sessions &&
-			atomic_load(&backends[i]->awaited) == sums[i].awaited;
-	for (size_t i = SHARDS; i-- > 0;)
-		pthread_mutex_unlock(&pins->shards[i].lock);
-	free(sums);
-	return right;
 }

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pins_private.h - the table of pins, for pins.c, which binds, and pins_walk.c, which
+ * looks through all of them.
+ */
+#ifndef ROOST_ROUTE_PINS_PRIVATE_H
+#define ROOST_ROUTE_PINS_PRIVATE_H
+
+#include "route/pins.h"
+
+#include "upstream/backend.h"
+#include <pthread.h>
+
+/* The key is a good hash already. Running out of memory shows as hh.tbl == NULL. */
+#define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(keyptr, keylen, hashv) \
+	((hashv) = (unsigned)((const struct hash128 *)(const void *)(keyptr))->lo)
+#include <uthash.h>
+#include <utlist.h>
+
+enum { SHARDS = 64 };
+
+enum idle { HELD, AWAITED, IDLE_WEBSOCKET, IDLE_HTTP, LISTS };
+
+/* What a walk looks at stands together. */
+struct entry {
+	UT_hash_handle hh;
+	struct entry *prev, *next; /* of its list */
+	struct backend *backend;   /* reference held */
+	uint64_t websocket_until, since;
+	uint64_t hold_until; /* not to be collected before; awaited until then */
+	uint32_t sessions, followers, exchanges;
+	uint8_t list; /* enum idle */
+	bool has_follower : 1;
+	bool arrived : 1; /* a session of its own is on its backend, since it was moved
+			   */
+	uint16_t awaited;
+	struct hash128 key;
+	struct hash128 follower; /* key that moves along */
+	uint64_t stable;
+	uint64_t http_until;
+};
+
+struct list {
+	struct entry *head;
+	struct entry *cursor; /* where a walk goes on; NULL: at the head */
+	size_t count;
+};
+
+struct shard {
+	pthread_mutex_t lock;
+	struct entry *table;
+	struct list lists[LISTS];
+	size_t count;
+} __attribute__((aligned(64)));
+
+/* A client whose sessions have to follow its pin. */
+struct stray {
+	struct hash128 key;
+	struct stray *next;
+};
+
+/* Owner: the daemon. Thread: any. */
+struct pins {
+	struct shard shards[SHARDS];
+	pthread_mutex_t strays_lock; /* a leaf */
+	struct stray *strays;
+	_Atomic uint64_t max;
+	_Atomic size_t count;
+	_Atomic uint64_t evicted;
+	atomic_uint collect_from; /* shard */
+};
+
+static inline struct shard *
+shard_lock(struct pins *pins, struct hash128 key)
+{
+	struct shard *s = &pins->shards[key.hi % SHARDS];
+
+	pthread_mutex_lock(&s->lock);
+	return s;
+}
+
+static inline void
+shard_unlock(struct shard *s)
+{
+	pthread_mutex_unlock(&s->lock);
+}
+
+static inline bool
+entry_is_seated(const struct entry *e)
+{
+	return e->sessions || e->followers;
+}
+
+static inline bool
+entry_is_held(const struct entry *e)
+{
+	return entry_is_seated(e) || e->exchanges || e->awaited;
+}
+
+static inline bool
+entry_is_live(const struct entry *e, uint64_t now_ms)
+{
+	return entry_is_held(e) || e->websocket_until > now_ms ||
+	       e->http_until > now_ms;
+}
+
+/* What pins.h tells of it, with a reference to its backend. */
+struct pin entry_copy(const struct entry *e);
+
+#endif
