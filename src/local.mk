@@ -111,6 +111,7 @@ libroost_a_SOURCES += \
 # who is it and where does it go
 libroost_a_SOURCES += \
 	src/route/choose.c src/route/choose.h \
+	src/route/claim.c \
 	src/route/client_key.c src/route/client_key.h \
 	src/route/cookie.c src/route/cookie.h \
 	src/route/dry_run.c \

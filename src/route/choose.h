@@ -86,6 +86,13 @@ bool choose_may_wait(const struct upstream *up, bool websocket, uint64_t now_ms)
 void choice_end(struct chooser *c, const struct upstream *up, struct choice *choice,
     uint64_t now_ms);
 
+/* A key that nobody else has. */
+static inline struct hash128
+choose_anonymous_key(struct chooser *c)
+{
+	return (struct hash128){random_u64(&c->random), random_u64(&c->random)};
+}
+
 /* The session's claim on its pin(s), kept in the session. */
 struct claim {
 	struct hash128 key;
@@ -116,7 +123,8 @@ void choose_session_sent_away(struct chooser *c, const struct upstream *up,
 struct backend *choose_rehome(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *from, uint64_t now_ms);
 
-/* Does the claim's pin point there? */
+/* Does the claim's pin point there? Where that is the session's home, its move was
+ * taken back, for the sake of another session of its client. */
 bool choose_points_to(struct chooser *c, const struct claim *claim,
     const struct backend *to, uint64_t now_ms);
 
@@ -131,12 +139,6 @@ void choose_rehome_done(struct chooser *c, const struct upstream *up,
 bool choose_rehome_undo(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *from, struct backend *to,
     uint64_t now_ms, uint64_t hold_ms);
-
-/* Was the move of a session of `home` taken back, for the sake of another of its
- * client?
- */
-bool choose_rehome_is_off(struct chooser *c, const struct claim *claim,
-    const struct backend *home, uint64_t now_ms);
 
 /* The policy alone, for a client of that stable hash: a usable backend other than
  * `except`, with places for so many sessions; with a reference, or NULL. */

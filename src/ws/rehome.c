@@ -200,7 +200,7 @@ waited(struct rehoming *m)
 	if (clock_now_ms() < m->until_ms)
 		wait_on(m);
 	else if (s->state == SESSION_CONNECTED &&
-		 choose_rehome_is_off(s->registry->chooser, &s->claim, s->home,
+		 choose_points_to(s->registry->chooser, &s->claim, s->home,
 		     clock_now_ms()))
 		move_end(m);
 	else

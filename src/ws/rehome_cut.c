@@ -241,7 +241,7 @@ cut(struct rehoming *m)
 	struct session *s = m->session;
 
 	s->cut_wanted = false;
-	if (choose_rehome_is_off(s->registry->chooser, &s->claim, s->home,
+	if (choose_points_to(s->registry->chooser, &s->claim, s->home,
 		clock_now_ms())) {
 		move_end(m);
 		return;

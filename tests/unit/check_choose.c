@@ -1107,7 +1107,7 @@ START_TEST(a_move_is_not_taken_back_once_a_session_has_arrived)
 
 	two = open_session(strong(1), &from, NULL);
 	to = choose_rehome(&rig.chooser, rig.up, &one, from, now);
-	ck_assert(!choose_rehome_is_off(&rig.chooser, &two, from, now));
+	ck_assert(!choose_points_to(&rig.chooser, &two, from, now));
 	choose_rehome_done(&rig.chooser, rig.up, &one, to, now);
 	ck_assert(!choose_rehome_undo(&rig.chooser, rig.up, &two, from, to, now, 1000));
 	ck_assert_uint_eq(sessions(to), 2);
@@ -1130,7 +1130,7 @@ START_TEST(a_pin_moved_by_a_worker_is_noted_for_its_other_sessions)
 	ck_assert(hash128_eq(key, strong(1).hash));
 	ck_assert(!pins_next_stray(rig.pins, &key));
 	ck_assert(choose_rehome_undo(&rig.chooser, rig.up, &two, from, to, now, 1000));
-	ck_assert(choose_rehome_is_off(&rig.chooser, &one, from, now));
+	ck_assert(choose_points_to(&rig.chooser, &one, from, now));
 	close_session(&one, true);
 	close_session(&two, true);
 	backend_put(to);

@@ -376,7 +376,7 @@ arrive(struct person *p, struct place *place)
 		return;
 	}
 	if (!place->lost &&
-	    choose_rehome_is_off(&rig.chooser, &place->claim, place->home, now)) {
+	    choose_points_to(&rig.chooser, &place->claim, place->home, now)) {
 		settle(place);
 		return;
 	}
