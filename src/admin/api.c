@@ -92,6 +92,18 @@ call_may(struct call *c)
 	return false;
 }
 
+/* What is left may be looked at to the end. */
+static bool
+call_is_in_time(struct call *c)
+{
+	const struct admin_host *host = &c->admin->host;
+
+	if (c->endpoint->access != ACCESS_WRITE || !host->is_stopping(host->arg))
+		return true;
+	call_error(c, 503, "roost is stopping");
+	return false;
+}
+
 static bool
 call_find(struct call *c, const struct evhttp_uri *uri)
 {
@@ -178,7 +190,7 @@ on_request(struct evhttp_request *req, void *arg)
 	c->is_head = evhttp_request_get_command(req) == EVHTTP_REQ_HEAD;
 	TAILQ_INIT(&c->query);
 	if (call_is_from_no_browser(c) && call_find(c, uri) && call_may(c) &&
-	    call_read_query(c, uri) && call_read_body(c))
+	    call_is_in_time(c) && call_read_query(c, uri) && call_read_body(c))
 		c->endpoint->handle(c);
 }
 

@@ -250,14 +250,11 @@ view_reload(struct admin_reload_answer *answer)
 
 /* False: answered. */
 static bool
-may_act(struct call *c)
+has_no_orders(struct call *c)
 {
-	if (json_object_size(c->body))
-		call_error(c, 400, "body: expected nothing, or an empty object");
-	else if (c->admin->host.is_stopping(c->admin->host.arg))
-		call_error(c, 503, "roost is stopping");
-	else
+	if (json_object_size(c->body) == 0)
 		return true;
+	call_error(c, 400, "body: expected nothing, or an empty object");
 	return false;
 }
 
@@ -267,7 +264,7 @@ handle_reload(struct call *c)
 	const struct admin_host *host = &c->admin->host;
 	struct admin_reload_answer answer = {.ok = false};
 
-	if (!may_act(c))
+	if (!has_no_orders(c))
 		return;
 	host->reload(host->arg, &answer);
 	call_reply(c, answer.ok ? 200 : 422, view_reload(&answer));
@@ -280,7 +277,7 @@ handle_upgrade(struct call *c)
 	const struct admin_host *host = &c->admin->host;
 	struct strbuf text = STRBUF_INIT;
 
-	if (!may_act(c))
+	if (!has_no_orders(c))
 		return;
 	if (!host->upgrade)
 		call_error(c, 501, "this roost cannot be upgraded while it runs");

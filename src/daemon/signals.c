@@ -6,7 +6,6 @@
  */
 #include "daemon/control.h"
 
-#include "admin/api.h"
 #include "base/log.h"
 #include "base/sink.h"
 #include "base/strbuf.h"
@@ -31,9 +30,7 @@ control_stop(struct control *c)
 	if (!c->stopping)
 		systemd_stopping();
 	upgrade_cancel(c);
-	sockets_end(c->sockets);
-	if (c->admin)
-		admin_stop(c->admin);
+	sockets_end(c->sockets); /* but for the admin API's, which tells what is left */
 	for (size_t i = 0; i < c->n_workers; i++)
 		if (c->stopping)
 			worker_quit(c->workers[i]);

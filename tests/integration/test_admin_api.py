@@ -759,16 +759,6 @@ def test_traffic_does_not_wait_for_the_api(stage):
         swarm.check_exact()
 
 
-def test_a_stop_answers_no_more(stage):
-    roost, admin, a = scene(stage, "a")
-    with Person(roost, "anna").websocket(), RawClient(admin.address) as kept:
-        assert kept.get("/healthz").status == 200
-        roost.signal(15)
-        wait_until(lambda: kept.get("/healthz").status == 503, "it says so")
-        with pytest.raises(OSError):
-            RawClient(admin.address)
-
-
 # --- kick
 
 

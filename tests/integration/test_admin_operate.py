@@ -3,6 +3,7 @@
 lists: sessions filtered and sorted, pins, re-homing under way."""
 
 import copy
+import signal
 
 import pytest
 from peers.admin import Admin, scene, with_admin
@@ -22,6 +23,25 @@ def test_version(quiet):
     assert told["version"] == quiet.get("/v1/status")["version"]
     assert set(told["libraries"]) == {"libevent", "openssl", "jansson"}
     assert {"debug", "sanitizers", "brotli"} <= set(told["features"])
+
+
+def test_what_is_left_can_be_seen_while_it_stops(stage):
+    roost, admin, a = scene(stage, "a")
+    config = copy.deepcopy(roost.config)
+    config["shutdown"] = {"grace": "20s"}
+    roost.reload(config)
+    deaf = Person(roost, "p").websocket()  # answers no Close
+    assert deaf.whoami() == "a"
+    admin.get("/healthz", 200)
+    roost.signal(signal.SIGTERM)
+    wait_until(lambda: admin.ask("GET", "/healthz").status == 503, "it says so")
+    assert admin.get("/v1/status")["state"] == "stopping"
+    assert [s["backend"] for s in admin.get("/v1/sessions")["sessions"]] == ["a"]
+    admin.ask("GET", "/metrics")
+    for path in ("/v1/reload", "/v1/upgrade", "/v1/upstreams/app/backends/a"):
+        assert admin.ask("POST", path).status == 503
+    roost.signal(signal.SIGTERM)
+    assert roost.wait_exit() == 0
 
 
 # --- configuration
