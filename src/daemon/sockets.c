@@ -4,6 +4,7 @@
  */
 #include "daemon/sockets.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "config/config.h"
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utlist.h>
 
 /* One listener. The configuration it came from may be gone after a reload. Owner: the
  * sockets; until a change takes effect, the change. */
@@ -30,11 +32,18 @@ struct place {
 	struct listener_file file; /* ours to remove, if any */
 	int *fds;                  /* at least one; for TCP one for each worker */
 	size_t n_fds;
+	uint64_t left_ms; /* when it was let go */
+	struct place *next;
 };
+
+/* Workers hear of a listener that goes at their next turn. Until then it is no other
+ * process that has its address. */
+enum { LEAVING_MS = 3000 };
 
 struct sockets {
 	struct place **places; /* in the configuration's order */
 	size_t n, n_workers;
+	struct place *leaving; /* by `next`: let go a moment ago */
 	unsigned last_id;
 };
 
@@ -142,13 +151,43 @@ overlap(const struct place *a, const struct place *b)
 	       memcmp(bytes_b.p, zeros, bytes_b.n) == 0;
 }
 
+static void
+place_leave(struct sockets *s, struct place *p)
+{
+	listener_remove_file(&p->file);
+	place_close(p);
+	p->left_ms = clock_now_ms();
+	LL_PREPEND(s->leaving, p);
+}
+
+static void
+forget_who_left(struct sockets *s, uint64_t before_ms)
+{
+	struct place **at = &s->leaving, *p;
+
+	while ((p = *at)) {
+		if (p->left_ms > before_ms) {
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		place_free(p);
+	}
+}
+
 /* With SO_REUSEPORT another process of ours could share the port, which is never meant;
- * a plain bind tells. But for a listener that this one is to replace. */
+ * a plain bind tells. But for a listener that this one is to replace, or that our own
+ * workers are about to close. */
 static bool
 is_free(const struct sockets *s, const struct place *p)
 {
+	const struct place *gone;
+
 	for (size_t i = 0; i < s->n; i++)
 		if (overlap(s->places[i], p))
+			return true;
+	LL_FOREACH (s->leaving, gone)
+		if (overlap(gone, p))
 			return true;
 	return addr_port(&p->addr) == 0 || listener_is_free(&p->addr);
 }
@@ -345,6 +384,7 @@ sockets_prepare(struct sockets *s, const struct config *config,
 		sockets_cancel(c);
 		return NULL;
 	}
+	forget_who_left(s, clock_now_ms() - LEAVING_MS);
 	keep_places(c);
 	if (heritage && !inherit_places(c, heritage)) {
 		strbuf_lit(error_r, "out of memory\n");
@@ -427,7 +467,7 @@ drop_places(struct sockets *s)
 			continue;
 		log_notice(TOPIC_LISTENER, "no longer listening on %s%s",
 		    place_prefix(p), place_text(p, text));
-		place_free(p);
+		place_leave(s, p);
 		some = true;
 	}
 	return some;
@@ -517,6 +557,7 @@ sockets_free(struct sockets *s)
 		return;
 	for (size_t i = 0; i < s->n; i++)
 		place_free(s->places[i]);
+	forget_who_left(s, UINT64_MAX);
 	free(s->places);
 	free(s);
 }
