@@ -55,6 +55,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_simulator.c \
 	tests/unit/check_sink.c \
 	tests/unit/check_sockets.c \
+	tests/unit/check_stream.c \
 	tests/unit/check_template.c \
 	tests/unit/check_timer.c \
 	tests/unit/check_utf8.c
