@@ -431,10 +431,12 @@ pins_session_away(struct pins *pins, struct hash128 key, uint64_t now_ms,
 	struct shard *s = shard_lock(pins, key);
 	struct entry *e = entry_find(s, key);
 
-	if (e && entry_leave(e, false)) {
-		entry_keep_lock(e, false, now_ms, http_ms);
+	if (e && e->sessions) {
+		/* the place it comes back to is taken before this one is free */
 		if (e->awaited < UINT16_MAX)
 			entry_await(e, 1);
+		entry_leave(e, false);
+		entry_keep_lock(e, false, now_ms, http_ms);
 		e->hold_until = now_ms + PINS_AWAIT_MS;
 		entry_settle(s, e, now_ms);
 	}

@@ -25,9 +25,11 @@ session_close_away(struct session *s, enum reason why, unsigned cause, unsigned 
 		return;
 	count_add(&s->registry->loop->counters, COUNT_REHOMES_CLOSED, 1);
 	tally(&s->counts->moves[MOVES_CLOSED][cause], 1);
+	/* the place is kept before the client hears of it: it may be back at once, on
+	 * another worker */
 	s->sent_away = true;
-	session_close(s, why, code, text);
 	session_leave_pin(s, false);
+	session_close(s, why, code, text);
 }
 
 void
