@@ -8,13 +8,14 @@ import os
 import re
 import signal
 import threading
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from peers.backend import closed_port
 from peers.client import Person, RawClient
 from peers.roost import run, settings
-from peers.waiting import let_pass, scaled, wait_until
+from peers.waiting import let_pass, wait_until
 
 NAMES = """time kind id request_id trace_id client peer method host target protocol
 status bytes_in bytes_out upstream backend chosen_by retries reason head_ms queue_ms
@@ -111,16 +112,22 @@ def test_text_line_of_an_exchange(stage):
 def test_times_of_the_phases(log):
     with RawClient(log.roost.address) as c:
         c.get("/slow/300")
+        log.raw()
+        begun = time.monotonic()
         c.get("/")
-        for piece in (b"GET / HTTP/1.1\r\n", b"Host: x\r\n\r\n"):
-            c.send(piece)
-            let_pass(0.2)
+        log.raw(2)
+        most_ms = (time.monotonic() - begun) * 1000
+        c.send(b"GET / HTTP/1.1\r\n")
+        c.wait_read()
+        let_pass(0.2)
+        c.send(b"Host: x\r\n\r\n")
         c.response()
     slow, quick, split = log.json(3)
     assert 300 <= slow["first_byte_ms"] <= slow["total_ms"]
-    assert slow["connect_ms"] is not None and slow["connect_ms"] < 300
-    assert quick["total_ms"] < 300 * scaled(1)
-    assert split["head_ms"] >= 190
+    assert slow["connect_ms"] is not None
+    assert slow["connect_ms"] + slow["first_byte_ms"] <= slow["total_ms"] + 1
+    assert quick["total_ms"] <= most_ms, "nothing of the one before it"
+    assert split["head_ms"] >= 100
     for line in slow, quick, split:
         assert all(line[k] is None or line[k] >= 0 for k in NAMES if k.endswith("_ms"))
 
@@ -142,14 +149,14 @@ def test_bodies_are_counted_without_their_framing(log):
 def test_why_the_backend_was_chosen(stage):
     log = Log(stage, names=("a", "b"))
     person = Person(log.roost, "p")
-    first = person.backend()
-    person.backend()
+    first = person.backend("/1")
+    person.backend("/2")
     with person.websocket() as ws:
         assert ws.whoami() == first
-        person.backend()
+        person.backend("/3")
         ws.close(1000)
     lines = [r for r in log.json(4) if r["kind"] == "exchange"]
-    lines.sort(key=lambda r: r["time"])     # they come from several threads
+    lines.sort(key=lambda r: r["target"])     # they come from several threads
     assert [r["chosen_by"] for r in lines] == ["policy", "http_lock", "websocket_lock"]
     assert {r["backend"] for r in lines} == {first}
 
@@ -234,7 +241,8 @@ def test_backend_refuses_connections(stage):
 def test_retries_are_counted(stage):
     path = stage.directory / "access.log"
     config = settings(
-        [{"name": "shut", "address": closed_port()}, *stage.backends("a")], retries=1)
+        [{"name": "shut", "address": closed_port()}, *stage.backends("a")], retries=1,
+        balance="round-robin")
     config["access_log"] = {"format": "json", "file": str(path)}
     roost = stage.roost(config)
     for i in range(8):

@@ -131,6 +131,7 @@ def test_levels_by_topic(stage):
     roost = stage.roost(config)
     Person(roost, "p").websocket().close()
     roost.wait_log("debug session: session is closed, was closing")
+    roost.wait_log("session ended by")
     assert not roost.logged(" daemon: ")
     config["log"] = {"level": "notice", "topics": {"config": "debug"}}
     roost.reload(config)

@@ -8,7 +8,7 @@ import json
 import socket
 import struct
 
-from .waiting import DEADLINE, scaled
+from .waiting import DEADLINE, scaled, wait_until
 
 
 class Cut(Exception):
@@ -98,6 +98,19 @@ class RawClient:
         except ConnectionResetError:
             pass
         return not self.buffer
+
+    def unread(self):
+        """Bytes that the other side, on this machine, has not read yet."""
+        sides = self.sock.getpeername(), self.sock.getsockname()
+        ends = [":%04X" % port for _, port in sides]
+        with open("/proc/net/tcp") as f:
+            for local, remote, _, queues in (line.split()[1:5] for line in f):
+                if local.endswith(ends[0]) and remote.endswith(ends[1]):
+                    return int(queues.split(":")[1], 16)
+        return -1
+
+    def wait_read(self):
+        wait_until(lambda: self.unread() == 0, "all that was sent is read")
 
     # --- requests
 
