@@ -75,7 +75,7 @@ def test_retries_none_means_none(stage):
 
 @pytest.mark.quick
 def test_killed_backend_is_replaced(stage):
-    roost, a, b = stage.proxy("a", "b")
+    roost, a, b = stage.proxy("a", "b", balance="round-robin")
     people = [Person(roost, f"p{i}") for i in range(10)]
     names = [p.backend() for p in people]
     assert "a" in names
@@ -248,7 +248,7 @@ def test_connect_timeout_is_504(stage, hole):
 def test_connect_timeout_is_tried_elsewhere(stage, hole):
     (a,) = stage.backends("a")
     config = settings([{"name": "hole", "address": hole, "weight": 9}, entry(a)],
-                      timeouts={"connect": "300ms"}, balance="round-robin")
+                      timeouts={"connect": "1s"}, balance="round-robin")
     roost = stage.roost(config)
     assert Person(roost, "p").backend() == "a"
 

@@ -41,7 +41,7 @@ def lazy(name, seconds):
 @pytest.mark.quick
 def test_p2c_avoids_the_slow(stage):
     (quick,) = stage.backends("quick")
-    slow = stage.scripted(lazy("slow", 0.1), "slow")
+    slow = stage.scripted(lazy("slow", 0.4), "slow")
     roost = stage.roost(settings([quick, slow], balance="p2c"))
     got = anonymous(roost, 200)
     # tried once it is, and perhaps again by the other worker
@@ -65,10 +65,16 @@ def test_p2c_notices_a_backend_that_gets_slow(stage):
 
 def test_p2c_sees_how_long_upgrades_take_and_what_sockets_there_are(stage):
     """The latencies are those of a busy machine; but no difference is so large that all
-    sockets go to one."""
+    sockets go to one for ever."""
     roost, a, b = stage.proxy("a", "b", balance="p2c")
-    sockets = [Person(roost, f"p{i}").websocket() for i in range(60)]
-    assert 1 <= [ws.whoami() for ws in sockets].count("a") <= 59
+    sockets, homes = [], set()
+
+    def one_more():
+        sockets.append(Person(roost, f"p{len(sockets)}").websocket())
+        homes.add(sockets[-1].whoami())
+        return len(homes) == 2
+
+    wait_until(one_more, "each has some")
 
 
 def test_p2c_counts_a_response_that_never_came(stage):
@@ -76,7 +82,7 @@ def test_p2c_counts_a_response_that_never_came(stage):
     (quick,) = stage.backends("quick")
     mute = stage.scripted(lazy("mute", 3600), "mute")
     roost = stage.roost(settings([quick, mute], balance="p2c", retries=0,
-                                 timeouts={"first_byte": "300ms"}))
+                                 timeouts={"first_byte": "1s"}))
     with RawClient(roost.address) as c:
         got = [c.get("/").status for _ in range(60)]
     assert got.count(504) <= 3, got
@@ -163,8 +169,11 @@ def test_an_exchange_may_cost_more_than_sockets(stage):
     busy.send(busy.request_bytes("GET", "/hang", {"X-Client": "busy"}))
     wait_until(lambda: a.events("request") or b.events("request"), "it is there")
     other = "b" if a.events("request") else "a"
-    sockets = [Person(roost, f"p{i}").websocket() for i in range(9)]
-    assert {ws.whoami() for ws in sockets} == {other}
+    sockets = []
+    for i in range(9):
+        sockets.append(Person(roost, f"p{i}").websocket())
+        # and roost has counted its handshake, another costly exchange, as ended
+        assert sockets[-1].whoami() == other
     busy.reset()
 
 
@@ -189,16 +198,16 @@ def test_a_new_backend_starts_slowly(stage, balance):
                       slow_start="4s")
     roost = stage.roost(config)
     let_pass(4.1)  # until a itself has its full weight
-    roost.reload(changed(config, "b", state="up"))
     began = time.monotonic()
-    got = anonymous(roost, 100).count("b")
+    roost.reload(changed(config, "b", state="up"))
+    got = anonymous(roost, 150).count("b")
     if time.monotonic() - began < 0.6:  # else it has warmed up meanwhile
-        assert 1 <= got <= 32
+        assert 1 <= got <= 48
     wait_until(lambda: 28 <= anonymous(roost, 80).count("b") <= 52, "b has its half")
 
 
 def test_slow_start_is_not_for_clients_that_are_bound(stage):
-    roost, *_ = stage.proxy("a", "b", slow_start="1h")
+    roost, *_ = stage.proxy("a", "b", slow_start="1h", rehome={"debounce": "30s"})
     people = [Person(roost, f"p{i}") for i in range(10)]
     sockets = [p.websocket() for p in people]
     names = [ws.whoami() for ws in sockets]

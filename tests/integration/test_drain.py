@@ -19,7 +19,7 @@ def test_drained_backend_gets_no_new_clients(stage):
 
 
 def test_http_lock_of_a_drained_backend_breaks(stage):
-    roost, *_ = stage.proxy("a", "b", rehome={"mode": "off"})
+    roost, *_ = stage.proxy("a", "b", rehome={"mode": "off"}, balance="round-robin")
     people = [Person(roost, f"p{i}") for i in range(10)]
     names = [p.backend() for p in people]
     assert "a" in names

@@ -11,9 +11,11 @@ import pytest
 from peers.backend import closed_port
 from peers.client import Person
 from peers.roost import changed, entry, settings
-from peers.waiting import holds_for, wait_until
+from peers.waiting import SANITIZED, holds_for, wait_until
 
-FAST = {"interval": "50ms", "timeout": "200ms", "rise": 2, "fall": 2}
+# who is well has to answer in time also on a busy machine
+FAST = {"interval": "50ms", "timeout": "1500ms" if SANITIZED else "500ms",
+        "rise": 2, "fall": 2}
 
 
 def http(path="/up", **keys):
@@ -261,7 +263,8 @@ def test_reload_keeps_the_verdict_and_drops_it_with_the_section(stage):
     moody = Moody(stage)
     moody.mood = MOODS["status 503"]
     (a,) = stage.backends("a")
-    config = settings([entry(moody.backend), entry(a)], health=http("/up", fall=2))
+    config = settings([entry(moody.backend), entry(a)], health=http("/up", fall=2),
+                      balance="round-robin")
     config["upstreams"]["app"]["health"]["status"] = "200-499"  # a has no /up
     roost = stage.roost(config)
     roost.wait_log("moody is unhealthy")
@@ -304,4 +307,4 @@ def test_checks_leave_no_descriptors(stage):
         moody.mood = mood
         n = len(moody.checks())
         wait_until(lambda n=n: len(moody.checks()) >= n + 10, "more checks")
-    assert roost.descriptors() <= before + 2
+    wait_until(lambda: roost.descriptors() <= before + 1, "none is left")

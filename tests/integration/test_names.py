@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Backends that are configured by name."""
 
+from itertools import count
+
 import pytest
 from peers.client import Person
 from peers.dns import A, AAAA, SRV, NameServer
@@ -51,8 +53,12 @@ def resolved_by(dns, config):
     return {**config, "resolver": {"servers": [dns.address]}}
 
 
-def homes(roost, n=12, tag="p"):
-    return {Person(roost, f"{tag}{i}").backend() for i in range(n)}
+newcomers = count()
+
+
+def homes(roost, n=12):
+    """Where people are led who have not been here before: nothing binds them."""
+    return {Person(roost, f"p{next(newcomers)}").backend() for _ in range(n)}
 
 
 def places(backends):
@@ -109,14 +115,14 @@ def test_addresses_come_and_drain_without_a_reload(stage, dns):
     roost = stage.roost(named([a, b], dns, balance="round-robin",
                               rehome={"mode": "transparent", "debounce": "50ms"}))
     roost.wait_log("app#2 is at")
-    wait_until(lambda: homes(roost, tag="w") == {"a", "b"}, "both work")
+    wait_until(lambda: homes(roost) == {"a", "b"}, "both work")
     sockets = [Person(roost, f"s{i}").websocket() for i in range(6)]
     assert {ws.whoami() for ws in sockets} == {"a", "b"}
     dns.records["_app._tcp.test"] = places([b, c])
     roost.wait_log("app#3 is at")
     roost.wait_log("has left: its name has that address no more")
     wait_until(lambda: {ws.whoami() for ws in sockets} <= {"b", "c"}, "all have moved")
-    assert homes(roost, tag="q") == {"b", "c"}
+    assert homes(roost) == {"b", "c"}
     for ws in sockets:
         ws.__exit__(None, None, None)
 
@@ -166,7 +172,7 @@ def test_reload_keeps_the_addresses(stage, dns):
     dns.records["_app._tcp.test"] = None  # nothing is to be learned any more
     config["upstreams"]["app"]["retries"] = 2
     roost.reload(config)
-    assert homes(roost, tag="q") == {"a", "b"}
+    assert homes(roost) == {"a", "b"}
 
 
 def test_time_to_live_is_kept(stage, dns):
