@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import threading
+import time
 
 import pytest
 from peers.admin import Admin, scene, with_admin
@@ -67,8 +68,13 @@ def test_upstreams_say_what_each_backend_is_good_for(stage):
     roost = stage.roost(with_admin(settings(
         [entry(a, weight=3), entry(b, state="drain"), entry(c)])))
     admin = Admin(roost)
-    wait_until(lambda: (Person(roost).backend(), admin.backend("c")["use"])[1]
-               == "failing", "c is left alone")
+
+    def failing():
+        Person(roost).backend()
+        row = admin.backend("c")
+        return row if row["use"] == "failing" else None
+
+    third = wait_until(failing, "c is left alone")
     (up,) = admin.get("/v1/upstreams")["upstreams"]
     assert up["rehome_mode"] == "reconnect" and up["balance"] == "least-sessions"
     first = admin.backend("a")
@@ -76,7 +82,6 @@ def test_upstreams_say_what_each_backend_is_good_for(stage):
     assert first["why"] is None and first["failing_until_at"] is None
     assert (admin.backend("b")["state"], admin.backend("b")["use"]) == (
         "drain", "draining")
-    third = admin.backend("c")
     assert third["failures"] >= 1 and third["failing_until_at"] and third["why"]
 
 
@@ -89,8 +94,9 @@ def test_sockets_are_counted_where_they_are(stage):
     wait_until(lambda: admin.backend("a")["sockets"] == admin.backend("b")["sockets"]
                == 1, "each has one")
     roost.reload(changed(roost.config, "a", state="drain"))
-    wait_until(lambda: admin.backend("a")["sessions"] == 0, "the pin has moved")
-    assert admin.backend("a")["sockets"] == 1, "its socket has not"
+    row = wait_until(lambda: (r := admin.backend("a"))["sessions"] == 0 and r,
+                     "the pin has moved")
+    assert row["sockets"] == 1, "its socket has not"
     wait_until(lambda: admin.backend("a")["sockets"] == 0, "it has moved")
     assert admin.backend("b")["sockets"] == 2
     for ws in held:
@@ -382,7 +388,7 @@ def test_sessions_come_in_pages(stage):
 
 
 def test_many_sessions_that_come_and_go_while_they_are_listed(stage):
-    roost, admin, a, b = scene(stage, "a", "b")
+    roost, admin, a, b = scene(stage, "a", "b", heartbeat={"interval": "0"})
     stop = threading.Event()
 
     def come_and_go(n):
@@ -442,10 +448,12 @@ def test_why_an_open_session(stage):
 
 def test_why_an_http_lock(stage):
     roost, admin, a, b = scene(stage, "a", "b")
+    begun = time.monotonic()
     home = Person(roost, "anna").backend()
     e = admin.explain("header:anna")
+    took_ms = (time.monotonic() - begun) * 1000
     assert (e["why"], e["backend"]["name"]) == ("http_lock", home)
-    assert 0 < e["until_at"] - e["since_at"] <= 15_500
+    assert 0 < e["until_at"] - e["since_at"] <= 15_100 + took_ms
     assert e["sessions"] == [] and e["n_exchanges"] == 0
 
 
@@ -641,17 +649,18 @@ def test_all_clients_of_a_backend_move_at_the_rate(stage):
     roost, admin, a, b = scene(stage, "a", "b", rehome=rehome)
     with Swarm(roost, 40) as swarm:
         n = admin.backend("a")["sessions"]
-        assert n == 20
+        assert 10 <= n <= 30  # two workers may choose in the same moment
         let_pass(1.1)  # nobody came just now
+        begun = time.monotonic()
         done = admin.post("/v1/rehome", 202, upstream="app", backend="a")
         assert done["clients"] == n and not done["more"]
         (request,) = admin.plan()["requests"]
         assert request["backend"] == "a" and request["to"] is None
-        assert admin.backend("a")["sessions"] > n / 2  # it takes its time
         wait_until(lambda: admin.backend("a")["sessions"] == 0, "a is empty")
+        assert time.monotonic() - begun > (n - 5) / 20 * 0.6, "it takes its time"
         swarm.wait_progress(2)
         wait_until(lambda: not admin.plan()["requests"], "it is over")
-        roost.wait_log("20 clients of backend app/a re-homed as asked")
+        roost.wait_log(f"{n} clients of backend app/a re-homed as asked")
         # a is still up: newcomers find it
         with Person(roost, "late").websocket() as ws:
             assert ws.whoami() == "a"
@@ -662,8 +671,11 @@ def test_all_clients_of_a_backend_move_at_the_rate(stage):
 
 def test_all_clients_of_a_backend_go_where_they_are_sent(stage):
     roost, admin, a, b, c = scene(stage, "a", "b", "c", rehome=FAST)
-    sockets = [Person(roost, f"p{i}").websocket() for i in range(12)]
-    on_a = [ws for ws in sockets if ws.whoami() == "a"]
+    on_a, sockets = [], []
+    for i in range(12):
+        sockets.append(Person(roost, f"p{i}").websocket())
+        if sockets[-1].whoami() == "a":
+            on_a.append(sockets[-1])
     assert len(on_a) == 4
     admin.post("/v1/rehome", 202, upstream="app", backend="a", to="c")
     wait_until(lambda: {ws.whoami() for ws in on_a} == {"c"}, "all are at c")

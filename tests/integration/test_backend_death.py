@@ -13,19 +13,18 @@ import time
 
 import pytest
 from peers import frames
+from peers.admin import Admin, scene, with_admin
 from peers.backend import Backend, closed_port
 from peers.client import Person
 from peers.gate import Gate
 from peers.roost import changed, entry, settings
 from peers.waiting import SANITIZED, holds_for, scaled, wait_until
 from peers.websocket import Closed
-from test_admin_api import Admin, with_admin
 
 QUICK = {"rate": 1000, "debounce": "50ms", "backoff": "50ms", "max_backoff": "200ms"}
 # tries enough for a busy machine
 TRANSPARENT = {**QUICK, "mode": "transparent", "drain_timeout": "1s", "tries": 100}
-HEARTBEAT = {"interval": "300ms", "timeout": "2s" if SANITIZED else "700ms",
-             "sweep": "5s"}
+HEARTBEAT = {"interval": "300ms", "timeout": "2s" if SANITIZED else "1s", "sweep": "5s"}
 
 
 def gated(stage, how="open", *others, rehome=TRANSPARENT, **upstream):
@@ -60,6 +59,7 @@ class Reader:
     def __init__(self, ws):
         self.ws = ws
         self.code = 0
+        self.ended_at = 0
         self.got = []
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -72,6 +72,7 @@ class Reader:
             self.code = e.code
         except OSError:
             self.code = 1006
+        self.ended_at = time.monotonic()
 
     def end(self):
         self.thread.join(scaled(10))
@@ -140,14 +141,14 @@ def test_on_failure_close_says_1012_at_once(stage, die):
     roost, admin, (gate,), b = gated(
         stage, rehome={**TRANSPARENT, "on_failure": "close", "rate": 1},
         heartbeat=HEARTBEAT)
-    sockets = [Person(roost, f"p{i}").websocket() for i in range(5)]
+    sockets = [Person(roost, f"p{i}").websocket() for i in range(8)]
     assert {ws.whoami() for ws in sockets} == {"a"}
     let_up(roost)
     readers = [Reader(ws) for ws in sockets]
-    start = time.monotonic()
     die(gate)
     assert {r.end() for r in readers} == {1012}
-    assert time.monotonic() - start < scaled(3), "no pace"
+    ends = [r.ended_at for r in readers]
+    assert max(ends) - min(ends) < 4, "no pace, which would take 7 s"
 
 
 def test_process_that_is_stopped_and_wakes_up(stage):
@@ -279,7 +280,7 @@ def test_agrees_and_dies_at_once(stage):
 
 
 def test_all_dead_and_one_comes_back(stage):
-    roost, admin, (gate,), b = gated(stage, rehome={**TRANSPARENT, "tries": 30})
+    roost, admin, (gate,), b = gated(stage)
     with Person(roost, "p").websocket() as ws:
         assert ws.whoami() == "a"
         let_up(roost)
@@ -300,12 +301,14 @@ def test_all_dead_and_one_comes_back(stage):
 
 
 def test_all_dead_for_good(stage):
-    roost, a = stage.proxy("a", rehome={**TRANSPARENT, "tries": 3})
+    roost, admin, a = scene(stage, "a", rehome={**TRANSPARENT, "tries": 3})
     with Person(roost, "p").websocket() as ws:
         assert ws.whoami() == "a"
-        a.kill()
+        a.process.send_signal(signal.SIGSTOP)
         ws.send("m1")
         ws.send("m2")
+        wait_until(lambda: session(admin)["client_side"]["messages"] == 3, "it has them")
+        a.kill()
         assert ws.close_code() == 1013
         (end,) = roost.wait_log(r"ended by .*")
         assert "cause no_backend" in end and "2 messages may be lost" in end
@@ -355,7 +358,7 @@ def test_what_the_dead_one_did_not_take_is_sent_again(stage):
         assert ws.whoami() == "a"
         let_up(roost)
         gate.freeze()
-        ws.raw.sock.settimeout(scaled(0.5))
+        ws.raw.sock.settimeout(scaled(1))
         sent = 0
         try:
             while True:
@@ -423,8 +426,8 @@ def test_clients_are_sent_away_spread_by_the_rate(stage):
     mine = [(p, ws) for p, ws in sockets if ws.whoami() == "a"]
     n = len(mine)
     assert n > 20
-    a.kill()
     start = time.monotonic()
+    a.kill()
     times = []
     for p, ws in mine:
         ws.raw.sock.setblocking(False)
@@ -441,21 +444,20 @@ def test_clients_are_sent_away_spread_by_the_rate(stage):
             times.append(time.monotonic() - start)
             del left[p]
         time.sleep(0.005)
-    # 20 a second: no more than a tenth of that at once
-    assert max(times) > (n - 5) / 20 * 0.6, times
-    for t in times:
-        assert len([u for u in times if t <= u < t + 0.25]) <= 15, times
+    # 20 a second, after some at once: none comes before its turn
+    for i, t in enumerate(times):
+        assert t > (i - 5) / 20 * 0.6, times
     assert {p.websocket().whoami() for p, ws in mine} == {"b"}
 
 
 def test_who_waits_for_its_turn_is_seen_and_held(stage):
-    roost, admin, (gate,), b = gated(stage, rehome={**QUICK, "rate": 2})
-    sockets = [Person(roost, f"p{i}").websocket() for i in range(4)]
+    roost, admin, (gate,), b = gated(stage, rehome={**QUICK, "rate": 1})
+    sockets = [Person(roost, f"p{i}").websocket() for i in range(3)]
     assert {ws.whoami() for ws in sockets} == {"a"}
     let_up(roost)
     gate.reset()
     wait_until(lambda: "reconnecting" in states(admin), "one waits")
-    assert all(Person(roost, f"p{i}").backend() == "b" for i in range(4))
+    assert all(Person(roost, f"p{i}").backend() == "b" for i in range(3))
     for ws in sockets:
         try:
             ws.send("is dropped")

@@ -183,7 +183,7 @@ def test_sockets_have_no_body(proxy):
 
 
 def slow(stage, **keys):
-    return stage.proxy("a", timeouts={"body": "400ms"},
+    return stage.proxy("a", timeouts={"body": "1s"},
                        limits={"min_rate": 10000, **keys})
 
 
@@ -213,11 +213,11 @@ def test_a_body_that_trickles(stage, coding):
     headers = ({"Content-Length": "100000"} if coding == "length"
                else {"Transfer-Encoding": "chunked"})
     with RawClient(roost.address) as c:
-        c.send(c.request_bytes("POST", "/up", headers))
         begun = time.monotonic()
+        c.send(c.request_bytes("POST", "/up", headers))
         piece = b"x" * 10 if coding == "length" else chunk(b"x" * 10)
         assert drip(c, piece, 0.05, scaled(5)), "it is not let go on for ever"
-        assert time.monotonic() - begun > 0.3
+        assert time.monotonic() - begun > 0.9
         r = c.response()
     assert (r.status, r.json()["error"]) == (408, "body_too_slow")
     a.wait_events("aborted", target="/up")
@@ -234,7 +234,7 @@ def test_silence_is_another_thing(stage):
 
 def test_a_body_that_is_fast_enough(stage):
     roost, _ = slow(stage)
-    n = 12
+    n = 16
     with RawClient(roost.address) as c:
         c.send(c.request_bytes("POST", "/up", {"Content-Length": str(n * 5000)}))
         for _ in range(n):
@@ -254,7 +254,7 @@ def test_a_wait_for_100_continue_is_not_the_clients(stage):
         c.send(c.request_bytes("POST", "/stall", {"Content-Length": "5",
                                                   "Expect": "100-continue"}))
         a.wait_events("request")
-        let_pass(1.0)
+        let_pass(1.5)
         a.order("release")
         r = c.head()
         assert r.status == 100
