@@ -212,13 +212,12 @@ bind_socket(struct admin *a, const struct config_admin *conf, int fd)
 	a->addr = conf->addr;
 	if (conf->unix_path)
 		memcpy(a->path, conf->unix_path, strlen(conf->unix_path) + 1);
-	if (fd >= 0)
-		return listener_addr(fd, &a->addr) ? fd : -1;
-	if (conf->unix_path)
+	if (fd < 0 && conf->unix_path)
 		return listener_bind_unix(conf->unix_path, SOCKET_MODE, &a->file);
-	if (addr_port(&a->addr) && !listener_is_free(&a->addr))
+	if (fd < 0 && addr_port(&a->addr) && !listener_is_free(&a->addr))
 		return -1;
-	fd = listener_bind(&a->addr);
+	if (fd < 0)
+		fd = listener_bind(&a->addr);
 	if (fd >= 0 && !listener_addr(fd, &a->addr)) {
 		close(fd);
 		return -1;
@@ -273,6 +272,7 @@ admin_open(const struct admin_host *host, const struct config_admin *conf, int f
 	struct admin *a = calloc(1, sizeof(*a));
 
 	if (!a) {
+		log_error(TOPIC_DAEMON, "out of memory (admin API)");
 		if (fd >= 0)
 			close(fd);
 		return NULL;

@@ -10,8 +10,10 @@
 #define ROOST_DAEMON_CONTROL_H
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "daemon/daemon.h"
 #include "loop/counters.h"
+#include "loop/mailbox.h"
 #include "loop/timer.h"
 #include "route/choose.h"
 #include "route/planner.h"
@@ -84,7 +86,9 @@ struct control {
 	struct files *files; /* NULL: not watched */
 	struct admin *admin; /* NULL: none */
 	struct worker **workers;
-	size_t n_workers, n_gone;
+	size_t n_workers;
+	atomic_size_t n_gone;    /* of these, whose threads have nothing left to do */
+	struct message all_gone; /* posted by the last of them */
 	struct event *signals[CONTROL_SIGNALS];
 	struct event *predecessor; /* NULL: there is none, or no more */
 	struct timer plan_timer, sweep_timer;
@@ -117,6 +121,9 @@ void signals_forget(struct control *c);
 void control_stop(struct control *c);
 
 /* ---- reload.c ---- */
+
+/* Logs every line of a text on its own. */
+void control_log_lines(enum log_level level, enum log_topic topic, struct strbuf *text);
 
 /* Takes over config; NULL: no memory. */
 struct snapshot *control_make_snapshot(struct config *config,

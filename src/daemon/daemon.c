@@ -89,23 +89,20 @@ take_gone(struct message *message, void *to)
 {
 	struct control *c = to;
 
-	free(message);
-	if (c && ++c->n_gone == c->n_workers)
+	if (c)
 		loop_stop(c->loop);
 }
 
-/* On the worker's thread. */
+/* On the worker's thread. That all are there was told with the order to end. */
 static void
 on_worker_gone(void *arg)
 {
 	struct control *c = arg;
-	struct message *m = malloc(sizeof *m);
 
-	if (!m)
-		_exit(EXIT_STOPPED); /* everything is closed; only the farewell is
-					missing */
-	m->deliver = take_gone;
-	loop_post(c->loop, m);
+	if (atomic_fetch_add(&c->n_gone, 1) + 1 < c->n_workers)
+		return;
+	c->all_gone.deliver = take_gone;
+	loop_post(c->loop, &c->all_gone);
 }
 
 static bool
@@ -132,6 +129,9 @@ start_workers(struct control *c, size_t n_workers, struct sockets_change *change
 			break;
 		c->n_workers++;
 	}
+	if (c->n_workers < n_workers)
+		log_error(TOPIC_DAEMON, "cannot start worker %zu of %zu (%m)",
+		    c->n_workers + 1, n_workers);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return c->n_workers == n_workers;
 }
@@ -191,12 +191,22 @@ on_library_message(int severity, const char *text)
 		log_debug(TOPIC_LIBRARY, "libevent: %s", text);
 }
 
+/* libevent gives up where it finds no descriptors for a base, and only then. */
+static void
+on_library_end(int code)
+{
+	log_error(TOPIC_DAEMON, "cannot start (out of memory or descriptors)");
+	process_pid_file_remove();
+	_exit(EXIT_START);
+}
+
 static bool
 set_up(struct control *c, struct config *config)
 {
 	uint64_t seed;
 
 	event_set_log_callback(on_library_message);
+	event_set_fatal_callback(on_library_end);
 	if (!take_secret(c, config->pins.secret_file)) {
 		config_free(config);
 		return false;
@@ -271,8 +281,11 @@ claim_resources(struct control *c, size_t n_workers)
 	struct sockets_change *change = NULL;
 	bool ok;
 
-	if (claim_pid_file(c, &error))
+	if (claim_pid_file(c, &error)) {
 		c->sockets = sockets_new(n_workers);
+		if (!c->sockets)
+			strbuf_lit(&error, "out of memory");
+	}
 	if (c->sockets)
 		change = sockets_prepare(c->sockets, c->snapshot->config,
 		    c->options->heritage, &error);
@@ -281,8 +294,7 @@ claim_resources(struct control *c, size_t n_workers)
 		heritage_fini(c->options->heritage);
 		ok = become_user(c, &error);
 	}
-	if (error.len)
-		log_error(TOPIC_DAEMON, "%s", strbuf_cstr(&error));
+	control_log_lines(LEVEL_ERROR, TOPIC_DAEMON, &error);
 	strbuf_reset(&error);
 	if (ok && c->options->core_dumps && !process_allow_core_dumps(&error))
 		log_warn(TOPIC_DAEMON, "%s", strbuf_cstr(&error));
@@ -339,6 +351,8 @@ start_threads(struct control *c, size_t n_workers, struct sockets_change *change
 	bool ok;
 
 	c->resolver = resolver_start(control_on_found, c);
+	if (!c->resolver)
+		log_error(TOPIC_DAEMON, "cannot start the resolver (%m)");
 	ok = c->resolver && start_workers(c, n_workers, change);
 	if (ok)
 		sockets_commit(c->sockets, change);

@@ -25,9 +25,8 @@
 #include "upstream/resolver.h"
 #include "upstream/upstream.h"
 
-/* Logs every line of a text on its own. */
-static void
-log_lines(enum log_level level, struct strbuf *text)
+void
+control_log_lines(enum log_level level, enum log_topic topic, struct strbuf *text)
 {
 	const char *line = strbuf_cstr(text), *end;
 
@@ -35,7 +34,7 @@ log_lines(enum log_level level, struct strbuf *text)
 		end = strchr(line, '\n');
 		if (!end)
 			end = line + strlen(line);
-		log_at(level, TOPIC_CONFIG, "%.*s", (int)(end - line), line);
+		log_at(level, topic, "%.*s", (int)(end - line), line);
 	}
 }
 
@@ -91,10 +90,10 @@ compare(const struct control *c, const struct config *config,
 static void
 log_changes(struct admin_reload_answer *answer)
 {
-	log_lines(LEVEL_NOTICE, &answer->changes);
+	control_log_lines(LEVEL_NOTICE, TOPIC_CONFIG, &answer->changes);
 	if (answer->restart.len) {
 		log_warn(TOPIC_CONFIG, "these changes need a restart:");
-		log_lines(LEVEL_WARN, &answer->restart);
+		control_log_lines(LEVEL_WARN, TOPIC_CONFIG, &answer->restart);
 	}
 	log_notice(TOPIC_CONFIG, "configuration reloaded%s",
 	    answer->changes.len ? "" : " (nothing has changed)");
@@ -218,7 +217,7 @@ control_reload(struct control *c, struct admin_reload_answer *answer)
 	} else {
 		strbuf_reset(&answer->changes);
 		strbuf_reset(&answer->restart);
-		log_lines(LEVEL_ERROR, &answer->problems);
+		control_log_lines(LEVEL_ERROR, TOPIC_CONFIG, &answer->problems);
 		log_error(TOPIC_CONFIG, "reload failed; the running one stays");
 	}
 	systemd_ready(pulse_status(c));

@@ -15,13 +15,18 @@
 #include "upstream/pool.h"
 #include "ws/registry.h"
 #include "ws/session.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 enum {
-	LOOK_MS = 50,    /* while stopping: how often to see whether all is done */
-	ANSWER_MS = 3000 /* the last who is told a Close still has to answer it */
+	LOOK_MS = 50,     /* while stopping: how often to see whether all is done */
+	ANSWER_MS = 3000, /* the last who is told a Close still has to answer it */
+	AGAIN_MS = 100    /* when there was no memory for a snapshot */
 };
+
+struct worker_message;
 
 /* Owner: the control thread. Thread: its own, but for the functions of worker.h. */
 struct worker {
@@ -35,7 +40,14 @@ struct worker {
 	struct registry registry;
 	struct timer look;
 	uint64_t stop_by_ms;
+	struct message *news; /* snapshots not taken over yet, the oldest first */
+	struct timer again;
 	pthread_t thread;
+
+	/* the control thread's alone */
+	struct worker_message *spare; /* for a snapshot, when memory is short */
+	struct message quit;
+	bool quitting;
 };
 
 /* ---- messages ---- */
@@ -79,8 +91,8 @@ message_new(void (*deliver)(struct message *, void *))
 	return m;
 }
 
-/* A share that is not taken goes with the message. */
-static void
+/* False: no memory; the share is the message's until it is taken. */
+static bool
 follow_listeners(struct worker *w, struct worker_message *m)
 {
 	if (!m->share)
@@ -88,23 +100,74 @@ follow_listeners(struct worker *w, struct worker_message *m)
 	else if (ears_take(&w->ears, m->share))
 		m->share = NULL;
 	else
-		log_error(TOPIC_DAEMON, "out of memory (listeners)");
+		return false;
+	return true;
+}
+
+/* False: no memory; it may be tried again. */
+static bool
+follow_snapshot(struct worker *w, struct worker_message *m)
+{
+	struct view *view = view_new(snapshot_get(m->snapshot));
+
+	if (!view)
+		return false;
+	registry_set_view(&w->registry, view);
+	front_set_view(&w->front, view);
+	if (!follow_listeners(w, m))
+		return false;
+	pools_retire(&w->pools);
+	return true;
+}
+
+/* In their order, since each says what is new since the one before. */
+static void
+follow_news(struct worker *w)
+{
+	while (w->news) {
+		struct worker_message *m = (struct worker_message *)(void *)w->news;
+
+		if (!follow_snapshot(w, m)) {
+			log_kind(KIND_NO_MEMORY, NULL,
+			    "out of memory (configuration of a worker)");
+			loop_timer(w->loop, &w->again, AGAIN_MS);
+			return;
+		}
+		w->news = m->message.next;
+		message_free(m);
+	}
+}
+
+static void
+on_again(struct timer *t)
+{
+	follow_news(container_of(t, struct worker, again));
+}
+
+static void
+forget_news(struct worker *w)
+{
+	while (w->news) {
+		struct message *next = w->news->next;
+
+		message_free((struct worker_message *)(void *)w->news);
+		w->news = next;
+	}
+	timer_clear(&w->again);
 }
 
 static void
 take_snapshot(struct message *message, void *to)
 {
-	struct worker_message *m = (struct worker_message *)(void *)message;
 	struct worker *w = to;
-	struct view *view = w ? view_new(snapshot_get(m->snapshot)) : NULL;
 
-	if (view) {
-		registry_set_view(&w->registry, view);
-		front_set_view(&w->front, view);
-		follow_listeners(w, m);
-		pools_retire(&w->pools);
+	if (!w) {
+		message_free((struct worker_message *)(void *)message);
+		return;
 	}
-	message_free(m);
+	message->next = NULL;
+	LL_APPEND(w->news, message);
+	follow_news(w);
 }
 
 static void
@@ -162,13 +225,27 @@ take_quit(struct message *message, void *to)
 
 	if (w)
 		loop_stop(w->loop);
-	message_free((struct worker_message *)(void *)message);
+}
+
+/* Nobody would say it again, so there is one in reserve. */
+static struct worker_message *
+news_new(struct worker *w)
+{
+	struct worker_message *m = message_new(take_snapshot);
+
+	if (!m) {
+		m = w->spare;
+		w->spare = NULL;
+	} else if (!w->spare) {
+		w->spare = message_new(take_snapshot);
+	}
+	return m;
 }
 
 void
 worker_set_snapshot(struct worker *w, struct snapshot *snapshot, struct share *share)
 {
-	struct worker_message *m = message_new(take_snapshot);
+	struct worker_message *m = news_new(w);
 
 	if (!m) {
 		share_free(share);
@@ -224,8 +301,10 @@ worker_stop(struct worker *w, const struct worker_stop *how)
 {
 	struct worker_message *m = message_new(take_stop);
 
-	if (!m)
+	if (!m) {
+		worker_quit(w);
 		return;
+	}
 	m->stop = *how;
 	loop_post(w->loop, &m->message);
 }
@@ -255,10 +334,11 @@ worker_ask(struct worker *w, atomic_bool *alive)
 void
 worker_quit(struct worker *w)
 {
-	struct worker_message *m = message_new(take_quit);
-
-	if (m)
-		loop_post(w->loop, &m->message);
+	if (w->quitting)
+		return;
+	w->quitting = true;
+	w->quit.deliver = take_quit;
+	loop_post(w->loop, &w->quit);
 }
 
 /* ---- seats ---- */
@@ -318,6 +398,17 @@ static const struct quota_seat_ops seat_ops = {
 
 /* ---- life ---- */
 
+static void
+close_all(struct worker *w)
+{
+	forget_news(w);
+	ears_fini(&w->ears);
+	front_fini(&w->front);
+	registry_fini(&w->registry);
+	pools_fini(&w->pools);
+	access_close(&w->access);
+}
+
 static void *
 run(void *arg)
 {
@@ -325,11 +416,7 @@ run(void *arg)
 
 	pthread_setname_np(pthread_self(), "roost-worker");
 	loop_run(w->loop);
-	ears_fini(&w->ears);
-	front_fini(&w->front);
-	registry_fini(&w->registry);
-	pools_fini(&w->pools);
-	access_close(&w->access);
+	close_all(w);
 	w->shared.on_gone(w->shared.arg);
 	return NULL;
 }
@@ -340,24 +427,21 @@ worker_free(struct worker *w)
 	if (w->loop)
 		loop_free(w->loop);
 	chooser_fini(&w->chooser);
+	free(w->spare);
 	free(w);
 }
 
-static bool
-set_up(struct worker *w, const struct worker_shared *shared, struct snapshot *snapshot)
+/* What cannot fail; then close_all may be called. */
+static void
+wire(struct worker *w)
 {
-	struct view *view;
 	uint64_t seed;
 
-	w->shared = *shared;
-	w->loop = loop_new(w);
-	if (!w->loop)
-		return false;
 	random_secret(&seed, sizeof seed);
-	chooser_init(&w->chooser, shared->pins, shared->secret, seed);
+	chooser_init(&w->chooser, w->shared.pins, w->shared.secret, seed);
 	pools_init(&w->pools, w->loop);
 	registry_init(&w->registry, w->loop, &w->pools, &w->chooser);
-	w->registry.quota = shared->quota;
+	w->registry.quota = w->shared.quota;
 	w->registry.access = &w->access;
 	w->front = (struct front){
 	    .loop = w->loop,
@@ -365,7 +449,7 @@ set_up(struct worker *w, const struct worker_shared *shared, struct snapshot *sn
 	    .chooser = &w->chooser,
 	    .upgrade_ops = &session_upgrade_ops,
 	    .upgrade_arg = &w->registry,
-	    .quota = shared->quota,
+	    .quota = w->shared.quota,
 	    .access = &w->access,
 	    .seat_ops = &seat_ops,
 	    .seat_arg = w,
@@ -373,12 +457,37 @@ set_up(struct worker *w, const struct worker_shared *shared, struct snapshot *sn
 	front_init(&w->front);
 	ears_init(&w->ears, w->loop, &w->front);
 	timer_init(&w->look, on_look);
-	view = view_new(snapshot_get(snapshot));
+	timer_init(&w->again, on_again);
+}
+
+/* False: no memory. */
+static bool
+set_up(struct worker *w, struct snapshot *snapshot)
+{
+	struct view *view = view_new(snapshot_get(snapshot));
+
 	if (!view)
 		return false;
 	front_set_view(&w->front, view);
-	return access_open(&w->access, shared->access_log,
-	    snapshot->config->access_log.format);
+	w->spare = message_new(take_snapshot);
+	return w->spare && access_open(&w->access, w->shared.access_log,
+			       snapshot->config->access_log.format);
+}
+
+/* Takes over share. False: errno. */
+static bool
+start(struct worker *w, struct snapshot *snapshot, struct share *share)
+{
+	int error = ENOMEM;
+
+	if (set_up(w, snapshot) && ears_take(&w->ears, share))
+		error = pthread_create(&w->thread, NULL, run, w);
+	else
+		share_free(share);
+	if (error)
+		close_all(w);
+	errno = error;
+	return error == 0;
 }
 
 struct worker *
@@ -386,19 +495,23 @@ worker_start(const struct worker_shared *shared, struct snapshot *snapshot,
     struct share *share)
 {
 	struct worker *w = calloc(1, sizeof *w);
-	bool ready = w && set_up(w, shared, snapshot);
-	bool listens = ready && ears_take(&w->ears, share);
+	int error;
 
-	if (!listens)
-		share_free(share);
-	else if (pthread_create(&w->thread, NULL, run, w) == 0)
-		return w;
-	if (ready) {
-		ears_fini(&w->ears);
-		front_fini(&w->front);
+	if (w) {
+		w->shared = *shared;
+		w->loop = loop_new(w);
 	}
+	if (w && w->loop) {
+		wire(w);
+		if (start(w, snapshot, share))
+			return w;
+	} else {
+		share_free(share);
+	}
+	error = errno;
 	if (w)
 		worker_free(w);
+	errno = error;
 	return NULL;
 }
 

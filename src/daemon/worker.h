@@ -36,12 +36,14 @@ struct worker_shared {
 };
 
 /* Starts a thread that serves the listening sockets of the share (taken over, also on
- * failure) with this snapshot (a reference is taken). NULL: no memory or no thread. */
+ * failure) with this snapshot (a reference is taken). NULL: no memory, descriptors or
+ * thread (errno). */
 struct worker *worker_start(const struct worker_shared *shared,
     struct snapshot *snapshot, struct share *share);
 
 /* From now on this snapshot (a reference is taken), and what falls to the worker of its
- * listeners (taken over), or NULL: they are the same as before. Control thread. */
+ * listeners (taken over), or NULL: they are the same as before. Where the worker lacks
+ * memory for it, it tries again until it has some. Control thread. */
 void worker_set_snapshot(struct worker *w, struct snapshot *snapshot,
     struct share *share);
 
@@ -63,13 +65,13 @@ struct worker_stop {
 
 /* Stop accepting, finish exchanges, close sessions spread over the grace (as
  * registry_stop says); the worker ends when nothing is left or the grace is over.
- * Control thread. */
+ * Without memory to say so: as worker_quit. Control thread. */
 void worker_stop(struct worker *w, const struct worker_stop *how);
 
 /* *alive becomes true when the worker gets to it. False: no memory. Control thread. */
 bool worker_ask(struct worker *w, atomic_bool *alive);
 
-/* End now. Control thread. */
+/* End now. Needs no memory. Idempotent. Control thread. */
 void worker_quit(struct worker *w);
 
 /* Waits for the thread's end and frees everything. */

@@ -273,6 +273,7 @@ struct resolver *
 resolver_start(void (*on_found)(void *arg, const struct found *found), void *arg)
 {
 	struct resolver *r = calloc(1, sizeof *r);
+	int error;
 
 	if (!r)
 		return NULL;
@@ -280,11 +281,13 @@ resolver_start(void (*on_found)(void *arg, const struct found *found), void *arg
 	r->arg = arg;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->wake, NULL);
-	if (pthread_create(&r->thread, NULL, run, r) == 0)
+	error = pthread_create(&r->thread, NULL, run, r);
+	if (error == 0)
 		return r;
 	pthread_cond_destroy(&r->wake);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
+	errno = error;
 	return NULL;
 }
 

@@ -26,7 +26,7 @@ struct found {
 
 /* on_found is called from the resolver's thread when a name has other addresses or
  * weights than before, and for every name again after resolver_watch; never after
- * resolver_stop. NULL: no memory or no thread. */
+ * resolver_stop. NULL: no memory or no thread (errno). */
 struct resolver *resolver_start(void (*on_found)(void *arg, const struct found *found),
     void *arg);
 

@@ -6,11 +6,13 @@ import os
 import re
 import resource
 import socket
+import subprocess
 
 import pytest
 from peers.client import Person, RawClient
-from peers.roost import settings
+from peers.roost import binary, settings
 from peers.waiting import holds_for, let_pass, scaled, wait_until
+from peers.yaml_text import to_yaml
 
 ROOM = 12       # descriptors that are left when the limit falls
 PAUSES = r"accepting pauses"
@@ -130,3 +132,42 @@ def test_again_and_again_and_nothing_is_lost(proxy):
         roost.mark()
     a.order("cut_idle")
     wait_until(lambda: roost.descriptors() <= before, "descriptors are back")
+
+
+def start_with(directory, config, n):
+    """Starts one that may have n descriptors; returns the process once it is ready or
+    has ended, and what it said."""
+    os.makedirs(directory)
+    file, log = os.path.join(directory, "roost.yaml"), os.path.join(directory, "log")
+    with open(file, "w") as f:
+        f.write(to_yaml(config))
+    # the search for leaks needs descriptors itself
+    env = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
+    with open(log, "wb") as f:
+        process = subprocess.Popen(
+            [binary(), "-c", file], stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=env,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n)))
+
+    def said():
+        with open(log, errors="replace") as f:
+            return f.read()
+
+    wait_until(lambda: process.poll() is not None or " ready (" in said(), "a start")
+    return process, said
+
+
+def test_a_start_that_lacks_descriptors_says_so(stage, tmp_path):
+    """Wherever they run out: an error that says why and status 2, and nothing else."""
+    config = settings([{"name": "a", "address": "127.0.0.1:1"}])
+    config["workers"] = 2
+    config["access_log"] = {"file": str(tmp_path / "access.log")}
+    for n in range(8, 60):
+        process, said = start_with(tmp_path / str(n), config, n)
+        if process.poll() is None:
+            process.terminate()
+            assert process.wait(scaled(10)) == 0, said()
+            break
+        assert process.returncode == 2, said()
+        assert re.search(r"(error daemon: |roost: ).*Too many open files", said()) or \
+            "memory or descriptors" in said()
+    assert n > 12
