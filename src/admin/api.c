@@ -29,7 +29,11 @@ enum {
 	    256 << 10, /* beyond CALL_BODY evhttp still reads, so that we answer */
 	IDLE_S = 30,
 	SOCKET_MODE = 0600,
+	PAUSE_MS = 100, /* when accepting fails */
 };
+
+/* For on_accept_error, since evhttp keeps the callbacks' argument for itself. */
+static struct admin *serving;
 
 /* ---- dispatch ---- */
 
@@ -225,6 +229,29 @@ bind_socket(struct admin *a, const struct config_admin *conf, int fd)
 	return fd;
 }
 
+/* ---- accepting ---- */
+
+static void
+accept_again(struct timer *t)
+{
+	struct admin *a = container_of(t, struct admin, accept_timer);
+
+	if (a->socket)
+		evconnlistener_enable(evhttp_bound_socket_get_listener(a->socket));
+}
+
+/* There are no descriptors left: who waits would wake us again and again. */
+static void
+on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	struct admin *a = serving;
+
+	log_kind(KIND_ACCEPT, NULL, "admin API: accepting pauses for %d ms (%s)",
+	    PAUSE_MS, strerror(errno));
+	evconnlistener_disable(listener);
+	loop_timer(a->host.loop, &a->accept_timer, PAUSE_MS);
+}
+
 /* Takes over fd. */
 static bool
 serve(struct admin *a, int fd)
@@ -236,6 +263,9 @@ serve(struct admin *a, int fd)
 		close(fd);
 		return false;
 	}
+	serving = a;
+	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(a->socket),
+	    on_accept_error);
 	evhttp_set_gencb(a->http, on_request, a);
 	evhttp_set_max_headers_size(a->http, HEADERS_MAX);
 	evhttp_set_max_body_size(a->http, BODY_READ);
@@ -281,6 +311,7 @@ admin_open(const struct admin_host *host, const struct config_admin *conf, int f
 	a->started_ms = clock_now_ms();
 	a->started_wall_ms = a->loaded_wall_ms = clock_wall_ms();
 	timer_init(&a->wait_timer, waits_look);
+	timer_init(&a->accept_timer, accept_again);
 	if (open_all(a, conf, fd))
 		return a;
 	admin_free(a);
@@ -337,6 +368,7 @@ void
 admin_leave(struct admin *a)
 {
 	a->file = (struct listener_file){0};
+	timer_clear(&a->accept_timer);
 	if (a->socket)
 		evconnlistener_disable(evhttp_bound_socket_get_listener(a->socket));
 }
@@ -354,6 +386,7 @@ admin_note_reload(struct admin *a, bool good)
 void
 admin_stop(struct admin *a)
 {
+	timer_clear(&a->accept_timer);
 	if (a->socket)
 		evhttp_del_accept_socket(a->http, a->socket);
 	a->socket = NULL;

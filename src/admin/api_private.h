@@ -47,6 +47,7 @@ struct admin {
 	struct log_settings log_over; /* level and topics alone */
 	struct call *waiting;         /* for workers, or for a backend to be empty */
 	struct timer wait_timer;      /* waits.c */
+	struct timer accept_timer;    /* the end of a pause */
 };
 
 /* One request. Owner: evhttp's callback until it waits, then admin.waiting. */

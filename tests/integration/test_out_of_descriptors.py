@@ -9,6 +9,7 @@ import socket
 import subprocess
 
 import pytest
+from peers.admin import Admin, with_admin
 from peers.client import Person, RawClient
 from peers.roost import binary, settings
 from peers.waiting import holds_for, let_pass, scaled, wait_until
@@ -132,6 +133,22 @@ def test_again_and_again_and_nothing_is_lost(proxy):
         roost.mark()
     a.order("cut_idle")
     wait_until(lambda: roost.descriptors() <= before, "descriptors are back")
+
+
+def test_the_admin_api_pauses_as_well(stage):
+    """Who cannot be accepted waits; the thread does not turn in circles for that."""
+    backends = stage.backends("a")
+    roost = stage.roost(with_admin(settings(backends)))
+    admin = Admin(roost)
+    limit(roost, 3)     # fewer than it has: none is left
+    with RawClient(admin.address) as c:
+        c.send(c.request_bytes("GET", "/v1/status"))
+        roost.wait_log("admin API: accepting pauses")
+        before = cpu_seconds(roost)
+        let_pass(1)
+        assert cpu_seconds(roost) - before < scaled(0.3)
+        limit(roost, 4096)
+        assert c.response().status == 200
 
 
 def start_with(directory, config, n):
