@@ -148,7 +148,8 @@ answer_when(struct call *c, const struct upstream *up, const char *name, uint64_
 
 struct wish {
 	const char *name, *address, *state, *wait; /* NULL: not said */
-	int weight, backup;                        /* -1: not said */
+	json_int_t weight;                         /* -1: not said */
+	int backup;                                /* likewise */
 	uint64_t wait_ms;
 };
 
@@ -176,9 +177,9 @@ key_is_good(struct call *c, const char *key, const char *text,
 static bool
 wish_apply(struct call *c, const struct wish *w, struct config_backend *row)
 {
-	char weight[16];
+	char weight[24];
 
-	snprintf(weight, sizeof(weight), "%d", w->weight);
+	snprintf(weight, sizeof(weight), "%lld", (long long)w->weight);
 	if ((w->name && !key_is_good(c, "name", w->name, row)) ||
 	    (w->address && !key_is_good(c, "address", w->address, row)) ||
 	    (w->state && !key_is_good(c, "state", w->state, row)) ||
@@ -197,8 +198,8 @@ wish_read(struct call *c, struct wish *w, bool is_new)
 
 	*w = (struct wish){.weight = -1, .backup = -1};
 	if (json_unpack_ex(c->body, &error, JSON_STRICT,
-		is_new ? "{s:s, s?s, s?s, s?i, s?b, s?s}"
-		       : "{s?s, s?s, s?s, s?i, s?b, s?s}",
+		is_new ? "{s:s, s?s, s?s, s?I, s?b, s?s}"
+		       : "{s?s, s?s, s?s, s?I, s?b, s?s}",
 		"address", &w->address, "name", &w->name, "state", &w->state, "weight",
 		&w->weight, "backup", &w->backup, "wait", &w->wait))
 		call_error(c, 400, "body: %s", error.text);

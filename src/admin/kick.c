@@ -9,11 +9,11 @@
 
 #include "ws/frame.h"
 
-enum { KICK_SHOWN = 1000 };
+enum { KICK_SHOWN = 1000, CODE_MAX = 4999 };
 
 struct kick {
 	const char *upstream, *client, *session; /* as asked */
-	int code;
+	json_int_t code;
 };
 
 /* False: answered. */
@@ -23,15 +23,17 @@ kick_read(struct call *c, struct kick *k)
 	json_error_t error;
 
 	*k = (struct kick){.code = CLOSE_POLICY};
-	if (json_unpack_ex(c->body, &error, JSON_STRICT, "{s?s, s?s, s?s, s?i}",
+	if (json_unpack_ex(c->body, &error, JSON_STRICT, "{s?s, s?s, s?s, s?I}",
 		"upstream", &k->upstream, "client", &k->client, "session", &k->session,
 		"code", &k->code))
 		call_error(c, 400, "body: %s", error.text);
 	else if (!k->session == !k->client || !k->upstream != !k->client)
 		call_error(c, 400,
 		    "body: expected either session, or upstream and client");
-	else if (k->code < 0 || !close_code_is_legal((unsigned)k->code))
-		call_error(c, 400, "body: %d is no code of a Close frame", k->code);
+	else if (k->code < 0 || k->code > CODE_MAX ||
+		 !close_code_is_legal((unsigned)k->code))
+		call_error(c, 400, "body: %lld is no code of a Close frame",
+		    (long long)k->code);
 	else
 		return true;
 	return false;
@@ -40,21 +42,23 @@ kick_read(struct call *c, struct kick *k)
 static void
 kick_reply(struct call *c, struct survey_result *r)
 {
+	bool complete = r->n_answered == r->n_workers;
 	json_t *sessions;
 	struct kick k;
 
 	if (!kick_read(c, &k))
 		return;
 	if (r->matched == 0) {
-		call_error(c, 404, "no such session");
+		call_error(c, complete ? 404 : 503, "%s",
+		    complete ? "no such session" : "not all workers have answered");
 		return;
 	}
 	sessions = json_array();
 	for (size_t i = 0; i < r->n; i++)
 		json_array_append_new(sessions, view_text(r->rows[i].view.id));
 	call_reply(c, 200,
-	    json_pack("{s:I, s:i, s:o}", "closed", (json_int_t)r->matched, "code",
-		k.code, "sessions", sessions));
+	    json_pack("{s:I, s:I, s:b, s:o}", "closed", (json_int_t)r->matched, "code",
+		k.code, "complete", complete, "sessions", sessions));
 }
 
 void

@@ -279,6 +279,8 @@ visit_piece(struct visit *v, struct registry *registry)
 {
 	struct session *s = NULL;
 
+	if (!v->walking && atomic_load(&v->survey->over))
+		return false;
 	if (!v->walking)
 		registry_walk_start(registry, &v->walk);
 	v->walking = true;

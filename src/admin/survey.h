@@ -3,7 +3,8 @@
  * survey.h - asks every worker for its sessions, and collects the answers.
  *
  * Workers look at some hundred sessions in each turn of their loop, so that a survey
- * among 100,000s holds up no traffic; who has not answered after a second is left out.
+ * among 100,000s holds up no traffic; who has not answered after a second is left out,
+ * and who has not even begun by then does nothing.
  */
 #ifndef ROOST_ADMIN_SURVEY_H
 #define ROOST_ADMIN_SURVEY_H

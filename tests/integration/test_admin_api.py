@@ -780,7 +780,8 @@ def test_a_session_is_kicked(stage):
     with Person(roost, "p").websocket() as ws, Person(roost, "q").websocket() as other:
         (mine,) = admin.get("/v1/sessions?client=header:p")["sessions"]
         told = admin.post("/v1/kick", session=mine["id"])
-        assert told == {"closed": 1, "code": 1008, "sessions": [mine["id"]]}
+        assert told == {"closed": 1, "code": 1008, "complete": True,
+                        "sessions": [mine["id"]]}
         assert ws.close_code() == 1008
         assert other.whoami()
         admin.post("/v1/kick", 404, session="0" * 16)
@@ -804,6 +805,7 @@ def test_all_sessions_of_a_client_are_kicked(stage):
     {}, {"client": "header:p"}, {"upstream": "app"}, {"session": 1},
     {"session": "x", "client": "header:p", "upstream": "app"},
     {"session": "x", "code": 1006}, {"session": "x", "code": -1}, {"session": "x", "y": 1},
+    {"session": "x", "code": 2**32 + 1008},
 ])
 def test_what_is_no_order_to_kick(quiet, body):
     quiet.post("/v1/kick", 400, **body)

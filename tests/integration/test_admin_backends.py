@@ -212,6 +212,9 @@ def test_many_may_wait_and_not_more(stage):
     ({"state": 1}, 400),
     ({"weight": -1}, 400),
     ({"weight": 1001}, 400),
+    ({"weight": 2**32 + 1}, 400),
+    ({"weight": 2**32 - 1}, 400),
+    ({"weight": 2**63 - 1}, 400),
     ({"weight": "1"}, 400),
     ({"weight": 1.5}, 400),
     ({"name": "x"}, 400),
@@ -230,6 +233,7 @@ def test_what_cannot_be_set(quiet, body, status):
 @pytest.mark.parametrize("body", [
     {}, {"name": "x"}, {"address": "nonsense"}, {"address": "127.0.0.1:1", "name": "a b"},
     {"address": "127.0.0.1:0"}, {"address": "127.0.0.1:1", "weight": 5000},
+    {"address": "127.0.0.1:1", "weight": 2**32 + 1},
     {"address": "127.0.0.1:1", "state": "gone"},
 ])
 def test_what_cannot_be_added(quiet, body):
