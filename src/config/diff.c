@@ -19,6 +19,7 @@ struct differ {
 	struct strbuf path;                /* of the section, as "upstreams.chat." */
 	struct strbuf name, line, was, is; /* scratch */
 	struct strbuf *changes, *restart;
+	bool no_memory;
 };
 
 struct twin {
@@ -30,6 +31,7 @@ name_of(struct differ *d, enum section_id section, const char *element)
 {
 	strbuf_reset(&d->name);
 	identity_print(section, element, &d->name);
+	d->no_memory |= d->name.failed;
 	return strbuf_cstr(&d->name);
 }
 
@@ -52,9 +54,13 @@ sort_by_name(struct differ *d, enum section_id section, const char *elements, si
 		twins[i].name =
 		    arena_copy(d->arena, str_of(name_of(d, section, twins[i].element)));
 		if (!twins[i].name)
-			return NULL;
+			break;
 	}
-	if (twins && n)
+	if (arena_has_failed(d->arena)) {
+		d->no_memory = true;
+		return NULL;
+	}
+	if (n)
 		qsort(twins, n, sizeof(*twins), compare_twins);
 	return twins;
 }
@@ -78,6 +84,7 @@ report(struct differ *d, const char *key, const char *what, bool reloadable)
 	if (!*key && d->line.len)
 		d->line.len--; /* the dot */
 	strbuf_printf(&d->line, "%s: %s\n", key, what);
+	d->no_memory |= d->path.failed || d->line.failed;
 	strbuf_append(d->changes, d->line.data, d->line.len);
 	if (!reloadable)
 		strbuf_append(d->restart, d->line.data, d->line.len);
@@ -93,19 +100,35 @@ is_same_content(const struct schema_row *row, const void *old, const void *new)
 	return str_eq(was, is);
 }
 
+/* Do `was` and `is`, as print writes old and new, say the same? */
+static bool
+reads_alike(struct differ *d, const struct schema_row *row, const void *old,
+    const void *new,
+    void (*print)(const struct schema_row *row, const void *section, bool quoted,
+	struct strbuf *out))
+{
+	strbuf_reset(&d->was);
+	strbuf_reset(&d->is);
+	print(row, old, false, &d->was);
+	print(row, new, false, &d->is);
+	d->no_memory |= d->was.failed || d->is.failed;
+	return strcmp(strbuf_cstr(&d->was), strbuf_cstr(&d->is)) == 0 &&
+	       value_is_set(row, old) == value_is_set(row, new);
+}
+
 static void
 diff_row(struct differ *d, const struct schema_row *row, const void *old,
     const void *new)
 {
-	strbuf_reset(&d->was);
-	strbuf_reset(&d->is);
-	value_print(row, old, false, &d->was);
-	value_print(row, new, false, &d->is);
-	if (strcmp(strbuf_cstr(&d->was), strbuf_cstr(&d->is)) == 0 &&
-	    value_is_set(row, old) == value_is_set(row, new)) {
+	if (reads_alike(d, row, old, new, value_print)) {
 		if (row->content && !is_same_content(row, old, new))
 			report(d, row->key, "what is in it has changed",
 			    row->reloadable);
+		return;
+	}
+	/* what is told goes to logs, and to whoever may reload */
+	if (reads_alike(d, row, old, new, value_print_public)) {
+		report(d, row->key, "a hidden value has changed", row->reloadable);
 		return;
 	}
 	strbuf_lit(&d->was, " -> ");
@@ -133,7 +156,8 @@ diff_elements(struct differ *d, enum section_id section, const void *these,
 		const char *name = name_of(d, section, element);
 		const char *twin = find_twin(twins, n_others, name);
 
-		strbuf_printf(&d->path, "%s.", name);
+		identity_print_public(section, element, &d->path);
+		strbuf_lit(&d->path, ".");
 		if (!twin && what)
 			report(d, "", what, s->reloadable);
 		else if (twin && !what)
@@ -176,6 +200,8 @@ config_diff(const struct config *old, const struct config *new,
 
 	if (d.arena)
 		diff_section(&d, SECTION_TOP, old, new);
+	if (!d.arena || d.no_memory)
+		changes_r->failed = true;
 	arena_free(d.arena);
 	strbuf_fini(&d.path);
 	strbuf_fini(&d.name);

@@ -77,25 +77,6 @@ dump_subsection(struct dumper *d, enum section_id section, const void *parent)
 	d->depth--;
 }
 
-/* Headers without what is in them. */
-static void
-dump_names(struct dumper *d, const struct schema_row *row, const char *base)
-{
-	const struct config_header *headers;
-	size_t n;
-
-	memcpy(&headers, base + row->offset, sizeof(headers));
-	memcpy(&n, base + row->count, sizeof(n));
-	strbuf_lit(d->out, "{");
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			strbuf_lit(d->out, ", ");
-		value_print_text(str_of(headers[i].name), true, d->out);
-		strbuf_lit(d->out, ": \"(hidden)\"");
-	}
-	strbuf_lit(d->out, "}");
-}
-
 static void
 dump_section(struct dumper *d, enum section_id section, const void *base)
 {
@@ -108,8 +89,8 @@ dump_section(struct dumper *d, enum section_id section, const void *base)
 		begin_line(d);
 		strbuf_puts(d->out, row->key);
 		strbuf_lit(d->out, ": ");
-		if (row->secret && d->is_public)
-			dump_names(d, row, base);
+		if (d->is_public)
+			value_print_public(row, base, true, d->out);
 		else
 			value_print(row, base, true, d->out);
 		strbuf_lit(d->out, "\n");

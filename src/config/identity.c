@@ -14,14 +14,17 @@ enum {
 /* Appends "KEY VALUE" if the value is not the default. */
 static bool
 print_if_unusual(const struct schema_row *row, const void *element, const char *before,
-    struct strbuf *out)
+    bool is_public, struct strbuf *out)
 {
 	struct str printed, usual = str_of(row->standard);
 	size_t length = out->len;
 
 	strbuf_printf(out, "%s%s ", before, row->key);
 	printed.n = out->len;
-	value_print(row, element, false, out);
+	if (is_public)
+		value_print_public(row, element, false, out);
+	else
+		value_print(row, element, false, out);
 	if (out->failed)
 		return false;
 	printed = (struct str){out->data + printed.n, out->len - printed.n};
@@ -31,8 +34,8 @@ print_if_unusual(const struct schema_row *row, const void *element, const char *
 	return false;
 }
 
-void
-identity_print(enum section_id section, const void *element, struct strbuf *out)
+static void
+print(enum section_id section, const void *element, bool is_public, struct strbuf *out)
 {
 	const struct schema_section *s = &schema_sections[section];
 	const struct schema_row *row;
@@ -52,9 +55,21 @@ identity_print(enum section_id section, const void *element, struct strbuf *out)
 	}
 	for (size_t i = 0; i < N_MORE && s->more[i]; i++) {
 		row = schema_find(section, str_of(s->more[i]));
-		if (print_if_unusual(row, element, before, out))
+		if (print_if_unusual(row, element, before, is_public, out))
 			before = ", ";
 	}
 	if (before[0] == ',')
 		strbuf_lit(out, ")");
+}
+
+void
+identity_print(enum section_id section, const void *element, struct strbuf *out)
+{
+	print(section, element, false, out);
+}
+
+void
+identity_print_public(enum section_id section, const void *element, struct strbuf *out)
+{
+	print(section, element, true, out);
 }

@@ -11,4 +11,8 @@
  * "chat" of an upstream, "a.com/api (match exact, methods [GET])" of a route. */
 void identity_print(enum section_id section, const void *element, struct strbuf *out);
 
+/* The same for everybody to see, which may not tell it from all others. */
+void identity_print_public(enum section_id section, const void *element,
+    struct strbuf *out);
+
 #endif

@@ -298,6 +298,24 @@ print_array(const struct schema_row *row, const void *section, bool quoted,
 }
 
 void
+value_print_names(const struct schema_row *row, const void *section, bool quoted,
+    struct strbuf *out)
+{
+	const struct config_header *headers;
+	size_t n;
+
+	memcpy(&headers, (const char *)section + row->offset, sizeof(headers));
+	memcpy(&n, (const char *)section + row->count, sizeof(n));
+	strbuf_lit(out, "{");
+	for (size_t i = 0; i < n; i++) {
+		print_separated(headers[i].name, quoted, i == 0, out);
+		strbuf_lit(out, ": ");
+		value_print_text(STR("(hidden)"), quoted, out);
+	}
+	strbuf_lit(out, "}");
+}
+
+void
 value_print_many(const struct schema_row *row, const void *section, bool quoted,
     struct strbuf *out)
 {

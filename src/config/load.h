@@ -47,7 +47,9 @@ void config_dump_public(const struct config *config, struct strbuf *out);
 /* Compares by value; order means nothing. Appends one line per difference to changes_r
  * ("upstreams.chat.backends.b2.state: up -> drain", "routes.a.com/api: added" with
  * "*" for a route of any host), and those which a running daemon cannot take over
- * (workers, listeners, log.file ...) to restart_r as well; both may stay empty. */
+ * (workers, log.file ...) to restart_r as well; both may stay empty. Values that
+ * config_dump_public hides are not told. changes_r->failed: no memory, they may lack
+ * something. */
 void config_diff(const struct config *old, const struct config *new,
     struct strbuf *changes_r, struct strbuf *restart_r);
 

@@ -239,6 +239,16 @@ value_print(const struct schema_row *row, const void *section, bool quoted,
 	}
 }
 
+void
+value_print_public(const struct schema_row *row, const void *section, bool quoted,
+    struct strbuf *out)
+{
+	if (row->secret && value_is_set(row, section))
+		value_print_names(row, section, quoted, out);
+	else
+		value_print(row, section, quoted, out);
+}
+
 static void
 print_byte(char c, bool quoted, struct strbuf *out)
 {

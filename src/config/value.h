@@ -55,8 +55,14 @@ bool value_is_set(const struct schema_row *row, const void *section);
 void value_print(const struct schema_row *row, const void *section, bool quoted,
     struct strbuf *out);
 
-/* value_print for a list or map. */
+/* The same for everybody to see: of headers that are secret only the names. */
+void value_print_public(const struct schema_row *row, const void *section, bool quoted,
+    struct strbuf *out);
+
+/* value_print for a list or map; for a map, without what is in it. */
 void value_print_many(const struct schema_row *row, const void *section, bool quoted,
+    struct strbuf *out);
+void value_print_names(const struct schema_row *row, const void *section, bool quoted,
     struct strbuf *out);
 
 /* Appends text on one line; quoted: as a YAML string in double quotes. */

@@ -73,18 +73,22 @@ look_at_secret(const struct control *c, const struct config *config,
 	strbuf_fini(&error);
 }
 
-static void
+/* False: no memory; where all seems to be the same something may have changed. */
+static bool
 compare(const struct control *c, const struct config *config,
     struct admin_reload_answer *answer)
 {
-	struct strbuf unused = STRBUF_INIT;
+	struct strbuf unused = STRBUF_INIT, others = STRBUF_INIT;
+	bool ok;
 
 	config_diff(c->snapshot->config, config, &answer->changes, &unused);
-	strbuf_reset(&unused);
 	/* what an earlier reload could not take over is still to come */
-	config_diff(c->first->config, config, &unused, &answer->restart);
+	config_diff(c->first->config, config, &others, &answer->restart);
 	look_at_secret(c, config, &answer->restart);
+	ok = !answer->changes.failed && !others.failed && !answer->restart.failed;
 	strbuf_fini(&unused);
+	strbuf_fini(&others);
+	return ok;
 }
 
 static void
@@ -182,7 +186,11 @@ consider(struct control *c, struct config *config, struct admin_reload_answer *a
 		config_free(config);
 		return false;
 	}
-	compare(c, config, answer);
+	if (!compare(c, config, answer)) {
+		strbuf_lit(&answer->problems, "out of memory\n");
+		config_free(config);
+		return false;
+	}
 	if (answer->changes.len == 0)
 		config_free(config);
 	else if (!apply(c, config, answer))

@@ -712,9 +712,10 @@ START_TEST(test_diff_of_lists_and_maps)
 	check_diff(ONE "routes: [{path: /x, headers: {A: x}}]\n",
 	    ONE "routes: [{path: /x, headers: {A: x}, origins: [https://a.com], "
 		"request_headers: {set: {B: c}}, compress: {codings: [gzip]}}]\n",
-	    "routes.*/x (headers {A: x}).origins: [] -> [https://a.com]\n"
-	    "routes.*/x (headers {A: x}).request_headers.set: {} -> {B: c}\n"
-	    "routes.*/x (headers {A: x}).compress.codings: [] -> [gzip]\n",
+	    "routes.*/x (headers {A: (hidden)}).origins: [] -> [https://a.com]\n"
+	    "routes.*/x (headers {A: (hidden)}).request_headers.set: {} -> "
+	    "{B: (hidden)}\n"
+	    "routes.*/x (headers {A: (hidden)}).compress.codings: [] -> [gzip]\n",
 	    "");
 	check_diff(ONE "routes: [{respond: 404}, {path: /x, match: exact}]\n",
 	    ONE
@@ -730,6 +731,28 @@ START_TEST(test_diff_of_lists_and_maps)
 	    "routes.*/.app_heartbeats.a.forward: false -> true\n"
 	    "routes.*/.app_heartbeats.a (field op): added\n",
 	    "");
+}
+END_TEST
+
+/* They go to the log, and to whoever may reload. */
+START_TEST(test_diff_tells_no_secrets)
+{
+	check_diff(ONE "routes: [{request_headers: {set: {K: one}}}]\n",
+	    ONE "routes: [{request_headers: {set: {K: two}}}]\n",
+	    "routes.*/.request_headers.set: a hidden value has changed\n", "");
+	check_diff(ONE "routes: [{request_headers: {add: {K: one}}}]\n",
+	    ONE "routes: [{request_headers: {add: {K: one, L: two}}}]\n",
+	    "routes.*/.request_headers.add: {K: (hidden)} -> "
+	    "{K: (hidden), L: (hidden)}\n",
+	    "");
+	check_diff(ONE "routes: [{headers: {K: one}}]\n",
+	    ONE "routes: [{headers: {K: two}}]\n",
+	    "routes.*/ (headers {K: (hidden)}): removed\n"
+	    "routes.*/ (headers {K: (hidden)}): added\n",
+	    "");
+	check_diff(ONE "routes: [{response_headers: {set: {K: one}}}]\n",
+	    ONE "routes: [{response_headers: {set: {K: two}}}]\n",
+	    "routes.*/.response_headers.set: {K: one} -> {K: two}\n", "");
 }
 END_TEST
 
@@ -786,6 +809,7 @@ suite_config_routes(void)
 	t = tcase_create("dump and diff");
 	tcase_add_test(t, test_dump_loads_to_an_equal_configuration);
 	tcase_add_test(t, test_diff_of_lists_and_maps);
+	tcase_add_test(t, test_diff_tells_no_secrets);
 	tcase_add_test(t, test_what_a_listener_is_changes_live);
 	suite_add_tcase(s, t);
 	return s;
