@@ -53,15 +53,19 @@ static void
 send_text(struct call *c, int status, const char *type, const char *text, size_t n)
 {
 	struct evbuffer *out = evbuffer_new();
+	bool whole = out && (c->is_head || evbuffer_add(out, text, n) == 0);
 	char length[24];
 
+	/* who was promised more than comes would wait for it */
+	if (!whole) {
+		status = HTTP_INTERNAL;
+		n = 0;
+	}
 	call_header(c, "Content-Type", type);
 	call_header(c, "Cache-Control", "no-store");
 	call_header(c, "X-Content-Type-Options", "nosniff");
 	snprintf(length, sizeof(length), "%zu", n);
 	call_header(c, "Content-Length", length);
-	if (out && !c->is_head)
-		evbuffer_add(out, text, n);
 	evhttp_send_reply(c->req, status, NULL, out);
 	if (out)
 		evbuffer_free(out);

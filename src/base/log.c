@@ -199,6 +199,13 @@ log_dropped(void)
 
 /* ---- what is too much ---- */
 
+/* Time since then; other threads may have read the clock a moment later than we. */
+static uint64_t
+since(uint64_t then, uint64_t now)
+{
+	return now > then ? now - then : 0;
+}
+
 /* A new window begins with the thread that wins; what the others count meanwhile may
  * be a line more or less. */
 static void
@@ -206,7 +213,7 @@ window_turn(struct gate *gate, uint64_t now)
 {
 	uint64_t begun = atomic_load_explicit(&gate->window_ms, memory_order_relaxed);
 
-	if (begun && now - begun < LOG_WINDOW_MS)
+	if (begun && since(begun, now) < LOG_WINDOW_MS)
 		return;
 	if (atomic_compare_exchange_strong(&gate->window_ms, &begun, now))
 		atomic_store(&gate->passed, 0);
@@ -237,7 +244,7 @@ static void
 tell_held(enum log_kind kind, uint64_t now)
 {
 	const struct log_kind_row *k = &log_kinds[kind];
-	uint64_t ms = now - atomic_load(&gates[kind].held_ms);
+	uint64_t ms = since(atomic_load(&gates[kind].held_ms), now);
 	uint64_t n = atomic_exchange(&gates[kind].held, 0);
 	char text[160];
 	struct log_event e = {.wall_ms = clock_wall_ms(),
@@ -260,7 +267,7 @@ log_tick(void)
 
 	for (int i = 0; i < KIND_COUNT; i++)
 		if (atomic_load_explicit(&gates[i].held, memory_order_relaxed) &&
-		    now - atomic_load(&gates[i].held_ms) >= LOG_WINDOW_MS)
+		    since(atomic_load(&gates[i].held_ms), now) >= LOG_WINDOW_MS)
 			tell_held((enum log_kind)i, now);
 	log_target_tell_lost();
 }

@@ -198,15 +198,16 @@ is_worth_parsing(const struct check *c, size_t fresh)
 	       memmem(c->raw.data + c->raw.len - look, look, "\r\n\r\n", 4);
 }
 
-/* Takes the head that c->raw begins with; MORE and has_head not set: it is not whole,
- * or was an interim one. */
+/* Takes the head that c->raw begins with. *whole_r false: there is more to come of it.
+ */
 static enum check_verdict
-take_head(struct check *c)
+take_one_head(struct check *c, bool *whole_r)
 {
 	enum check_verdict verdict = CHECK_MORE;
 	struct response r;
 	size_t used = 0;
 
+	*whole_r = false;
 	switch (response_parse(c->raw.data, c->raw.len, METHOD_GET, &r, &used)) {
 	case PARSE_MORE: return CHECK_MORE;
 	case PARSE_BAD: return bad(c, "malformed response");
@@ -215,8 +216,21 @@ take_head(struct check *c)
 	if (r.status >= 200 || r.status == 101)
 		verdict = judge_head(c, &r);
 	strbuf_drop(&c->raw, used);
-	if (verdict == CHECK_MORE && !c->has_head && c->raw.len)
-		return take_head(c);
+	*whole_r = true;
+	return verdict;
+}
+
+/* Passes over interim heads, of which there may be thousands. MORE and has_head not
+ * set: the head that counts is not whole. */
+static enum check_verdict
+take_head(struct check *c)
+{
+	enum check_verdict verdict;
+	bool whole;
+
+	do
+		verdict = take_one_head(c, &whole);
+	while (verdict == CHECK_MORE && whole && !c->has_head && c->raw.len);
 	return verdict;
 }
 

@@ -306,6 +306,23 @@ START_TEST(test_endless_head_is_bad)
 }
 END_TEST
 
+/* As many as come with one read. */
+START_TEST(test_thousands_of_interim_heads_are_passed_over)
+{
+	static const char interim[] = "HTTP/1.1 100 \r\n\r\n";
+	struct strbuf text = STRBUF_INIT;
+	char why[CHECK_WHY];
+
+	while (text.len < 65536 - sizeof interim)
+		strbuf_puts(&text, interim);
+	ck_assert_int_eq(judge(&plain, strbuf_cstr(&text), text.len, why), CHECK_BAD);
+	ck_assert_str_eq(why, "closed without an answer");
+	strbuf_puts(&text, "HTTP/1.1 200 OK\r\n\r\n");
+	ck_assert_int_eq(judge(&plain, strbuf_cstr(&text), text.len, why), CHECK_GOOD);
+	strbuf_fini(&text);
+}
+END_TEST
+
 START_TEST(test_websocket_needs_the_right_answer)
 {
 	check_answer(&socket_check,
@@ -614,6 +631,7 @@ suite_health(void)
 	tcase_add_test(t, test_text_is_found_across_chunks);
 	tcase_add_test(t, test_only_64_kib_of_the_body_are_looked_at);
 	tcase_add_test(t, test_endless_head_is_bad);
+	tcase_add_test(t, test_thousands_of_interim_heads_are_passed_over);
 	tcase_add_test(t, test_websocket_needs_the_right_answer);
 	tcase_add_test(t, test_rise_and_fall_count_in_a_row);
 	suite_add_tcase(s, t);

@@ -386,6 +386,26 @@ START_TEST(a_new_window_has_lines_again)
 }
 END_TEST
 
+/* A thread reads the clock, and another is faster with what it read after that. */
+START_TEST(a_clock_read_a_moment_earlier_begins_no_window)
+{
+	unsigned limit = log_kinds[KIND_FAILED].lines;
+
+	ck_assert(open_as(LEVEL_INFO, FORMAT_TEXT, path));
+	clock_fake_advance(10);
+	for (unsigned i = 0; i < limit + 5; i++)
+		log_kind(KIND_FAILED, NULL, "x");
+	clock_fake_advance((uint64_t)-4);
+	for (unsigned i = 0; i < 5; i++)
+		log_kind(KIND_FAILED, NULL, "x");
+	log_tick();
+	ck_assert_uint_eq(count(contents(path), "http: x\n"), limit);
+	ck_assert_ptr_null(strstr(contents(path), "held back"));
+	log_tell_held_back();
+	ck_assert_ptr_nonnull(strstr(contents(path), "held back 10 like this in 0 s"));
+}
+END_TEST
+
 START_TEST(at_debug_nothing_is_held_back)
 {
 	ck_assert(open_as(LEVEL_DEBUG, FORMAT_TEXT, path));
@@ -799,6 +819,7 @@ suite_log(void)
 
 	tcase_add_test(limits, what_is_too_much_is_held_back_and_counted);
 	tcase_add_test(limits, a_new_window_has_lines_again);
+	tcase_add_test(limits, a_clock_read_a_moment_earlier_begins_no_window);
 	tcase_add_test(limits, at_debug_nothing_is_held_back);
 	tcase_add_test(limits, what_is_not_wanted_is_not_counted);
 	tcase_add_test(limits, the_end_tells_what_is_still_held_back);
