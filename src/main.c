@@ -13,8 +13,10 @@
 #include "daemon/preflight.h"
 #include "daemon/process.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define DEFAULT_CONFIG SYSCONFDIR "/roost/roost.yaml"
 
@@ -246,6 +248,19 @@ act(const struct command_line *cl, struct config *config)
 	return code;
 }
 
+/* Whoever starts us may have closed some of the three: the first socket would get that
+ * number, and with it what is written to standard error. */
+static bool
+fill_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	return fd >= 0 && close(fd) == 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -256,6 +271,8 @@ main(int argc, char **argv)
 	struct config *config;
 	int code;
 
+	if (!fill_standard_streams())
+		return EXIT_START;
 	d->argv = argv;
 	d->heritage = &heritage;
 	if (!parse_command_line(argc, argv, &cl)) {

@@ -459,6 +459,7 @@ daemon_run(const struct daemon_options *options, struct config *config)
 	int code = EXIT_START;
 
 	if (!c) {
+		log_error(TOPIC_DAEMON, "cannot start (out of memory)");
 		config_free(config);
 		return EXIT_START;
 	}

@@ -217,15 +217,19 @@ check_as_user(struct preflight *p)
 	const struct config *c = p->config;
 	const char *log = log_path(&c->log), *access_log = c->access_log.file;
 	const char *token = c->admin.bind ? c->admin.token_file : NULL;
+	const char *secret = c->pins.secret_file;
 
 	if (log)
 		check_again(p, log, may_append(log), "SIGUSR1 or an upgrade");
 	if (access_log && strcmp(access_log, "stderr") != 0)
-		check_again(p, access_log, may_append(access_log), "SIGUSR1 or an upgrade");
+		check_again(p, access_log, may_append(access_log),
+		    "SIGUSR1 or an upgrade");
 	if (c->file)
 		check_again(p, c->file, may(c->file, R_OK), "SIGHUP");
 	if (token)
 		check_again(p, token, may(token, R_OK), "SIGHUP");
+	if (secret)
+		check_again(p, secret, may(secret, R_OK), "an upgrade");
 	for (size_t i = 0; i < c->n_error_pages; i++)
 		check_again(p, c->error_pages[i].file,
 		    may(c->error_pages[i].file, R_OK), "SIGHUP");

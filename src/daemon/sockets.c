@@ -504,7 +504,10 @@ sockets_write(const struct sockets *s, const char *path, const char *more)
 		fprintf(file, "%s%s\n", place_prefix(s->places[i]),
 		    place_text(s->places[i], text));
 	fputs(more, file);
-	return fclose(file) == 0;
+	if (fclose(file) == 0)
+		return true;
+	log_error(TOPIC_DAEMON, "%s: %s", path, strerror(errno));
+	return false;
 }
 
 void

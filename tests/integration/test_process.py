@@ -182,6 +182,32 @@ def test_few_descriptors_are_told(stage, tmp_path):
     assert "warn daemon: few descriptors: " in said
 
 
+# --- standard streams
+
+
+@pytest.mark.parametrize("closed", [(0,), (2,), (0, 1, 2)])
+def test_streams_that_are_closed_are_no_sockets(tmp_path, closed):
+    """A descriptor with their number would get what is written to them."""
+    file, ports, pid = (tmp_path / name for name in ("r.yaml", "ports", "pid"))
+    file.write_text(to_yaml(plain(log={"level": "info"})))
+
+    def close():
+        for fd in closed:
+            os.close(fd)
+
+    p = subprocess.Popen([binary(), "-c", file, "--ports-file", ports, "-p", pid],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, preexec_fn=close)
+    try:
+        wait_until(lambda: ports.exists() and ports.read_text().endswith("\n"), "ready")
+        for fd in range(3):
+            assert os.readlink(f"/proc/{p.pid}/fd/{fd}") == "/dev/null"
+        assert pid.read_text() == f"{p.pid}\n"
+    finally:
+        p.terminate()
+        p.wait(scaled(20))
+
+
 # --- roost -t
 
 
@@ -296,8 +322,13 @@ def test_name_servers_that_do_not_answer_hang_nobody(check):
 def test_what_the_user_could_not_open_again(check, tmp_path):
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    r = check(plain(log={"file": str(private / "log")}), "-u", "nobody")
+    secret = private / "secret"
+    secret.write_text("s" * 32)
+    r = check(plain(log={"file": str(private / "log")}, pins={"secret_file": str(secret)}),
+              "-u", "nobody")
     assert r.returncode == 0
+    assert re.search(r"warning: --user: \S+/private/secret: nobody could not open it on "
+                     r"an upgrade \(Permission denied\)", r.stderr)
     assert re.search(r"warning: --user: \S+/private/log: nobody could not open it on "
                      r"SIGUSR1 or an upgrade \(Permission denied\)", r.stderr)
 
