@@ -24,6 +24,7 @@
 enum {
 	DEBOUNCE_MS = 300,
 	DEBOUNCE_MOST_MS = 2000, /* where signs never end */
+	AGAIN_MS = 1000,         /* when it was not possible to watch */
 	LINKS_MAX = 40,          /* on the way to one file */
 	SIGNS = IN_CREATE | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_MOVED_FROM |
 		IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF,
@@ -46,6 +47,8 @@ struct files {
 	struct io io; /* inotify */
 	struct timer timer;
 	uint64_t since_ms; /* the first sign; 0: none */
+	bool complained;   /* it was said that something is not watched */
+	bool unwatched;    /* by the watches as they are now */
 	struct file files[FILES_MAX];
 	size_t n;
 	void (*on_change)(void *arg);
@@ -102,6 +105,15 @@ look(struct files *f)
 
 /* ---- the way there ---- */
 
+/* Says it once, until all is watched again. */
+static void
+complain(struct files *f, const char *what)
+{
+	if (!f->complained)
+		log_error(TOPIC_CONFIG, "%s not watched (%m)", what);
+	f->complained = f->unwatched = true;
+}
+
 /* Watches the directory that the first `len` bytes of path name, or the nearest one
  * above it that there is. */
 static void
@@ -119,8 +131,10 @@ watch_directory(struct files *f, const char *path, size_t len)
 		if (inotify_add_watch(f->io.fd, directory[0] ? directory : "/",
 			SIGNS | IN_ONLYDIR) >= 0)
 			return;
-		if (!slash || (errno != ENOENT && errno != ENOTDIR))
-			return; /* what cannot be watched is not noticed */
+		if (!slash || (errno != ENOENT && errno != ENOTDIR)) {
+			complain(f, directory[0] ? directory : "/");
+			return;
+		}
 		*slash = '\0';
 	}
 }
@@ -179,20 +193,29 @@ watch_way(struct files *f, const char *file)
 
 static void on_signs(struct io *io, unsigned what);
 
-/* Closing the descriptor is the only way to be rid of all watches at once. */
+/* Closing the descriptor is the only way to be rid of all watches at once. Where there
+ * is none to be had the old ones stay, and it is tried again. */
 static bool
 watch_anew(struct files *f)
 {
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 
+	if (fd < 0) {
+		complain(f, "files are");
+		loop_timer(f->io.loop, &f->timer, AGAIN_MS);
+		return false;
+	}
 	io_close(&f->io);
 	io_init(&f->io, f->io.loop, fd, on_signs);
-	if (fd < 0 || !io_want(&f->io, IO_READ)) {
-		log_error(TOPIC_CONFIG, "files are not watched (%s)", strerror(errno));
+	f->unwatched = false;
+	if (!io_want(&f->io, IO_READ)) {
+		complain(f, "files are");
+		loop_timer(f->io.loop, &f->timer, AGAIN_MS);
 		return false;
 	}
 	for (size_t i = 0; i < f->n; i++)
 		watch_way(f, f->files[i].path);
+	f->complained = f->unwatched;
 	return true;
 }
 
@@ -205,7 +228,8 @@ on_quiet(struct timer *t)
 
 	f->since_ms = 0;
 	/* first the watches: what happens from here on is told */
-	if (watch_anew(f) && look(f))
+	(void)watch_anew(f);
+	if (look(f))
 		f->on_change(f->arg);
 }
 
@@ -263,6 +287,8 @@ is_same_list(const struct files *f, const char *const paths[], size_t n)
 bool
 files_watch(struct files *f, const char *const paths[], size_t n)
 {
+	bool ok;
+
 	if (f->n && is_same_list(f, paths, n))
 		return true;
 	forget(f);
@@ -270,14 +296,15 @@ files_watch(struct files *f, const char *const paths[], size_t n)
 		if (!paths[i])
 			continue;
 		f->files[f->n].path = strdup(paths[i]);
-		if (!f->files[f->n].path)
+		if (!f->files[f->n].path) {
+			log_error(TOPIC_CONFIG, "out of memory (files to watch)");
 			return false;
+		}
 		f->n++;
 	}
-	if (!watch_anew(f))
-		return false;
+	ok = watch_anew(f);
 	look(f);
-	return true;
+	return ok;
 }
 
 void

@@ -22,7 +22,8 @@ enum { FILES_MAX = 64 };
 struct files *files_new(struct loop *loop, void (*on_change)(void *arg), void *arg);
 
 /* From now on these (copied; NULL ones are passed over), as they are now, unless they
- * are the same as before. False: no memory or descriptors. */
+ * are the same as before. False: no memory or descriptors (logged); for descriptors it
+ * is tried again from time to time. */
 bool files_watch(struct files *f, const char *const paths[], size_t n);
 
 /* NULL is fine. */

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,6 +141,25 @@ START_TEST(links_in_a_circle)
 }
 END_TEST
 
+START_TEST(a_moment_without_descriptors_loses_nothing)
+{
+	struct rlimit limit, none;
+
+	put("file", "one");
+	put("other", "two");
+	watch("file");
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 3;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(rename(at("other"), at("file")), 0);
+	await();
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	put("file", "three");
+	await();
+}
+END_TEST
+
 Suite *
 suite_files(void)
 {
@@ -151,6 +171,7 @@ suite_files(void)
 	tcase_add_test(t, a_file_that_comes_with_its_directory);
 	tcase_add_test(t, links_on_the_way);
 	tcase_add_test(t, links_in_a_circle);
+	tcase_add_test(t, a_moment_without_descriptors_loses_nothing);
 	suite_add_tcase(s, t);
 	return s;
 }
