@@ -317,6 +317,17 @@ handle_backend_set(struct call *c)
 	answer_amended(c, c->args[1], wish.wait_ms);
 }
 
+/* By a row, or by a record: that of a row need not have its name, when the address that
+ * had it is gone. */
+static bool
+is_taken(const struct upstream *up, const char *name)
+{
+	for (size_t i = 0; i < up->n_backends; i++)
+		if (strcmp(up->backends[i]->name, name) == 0)
+			return true;
+	return row_of(up->rows, up->n_rows, name) != NULL;
+}
+
 void
 handle_backend_add(struct call *c)
 {
@@ -330,12 +341,11 @@ handle_backend_add(struct call *c)
 	snprintf(name, sizeof(name), "%s", wish.name ? wish.name : wish.address);
 	row.name = name;
 	row.address = (char *)wish.address;
-	for (size_t i = 0; i < up->n_backends; i++)
-		if (strcmp(up->backends[i]->name, name) == 0) {
-			call_error(c, 409, "upstream \"%s\" has a backend \"%s\"",
-			    up->conf->name, name);
-			return;
-		}
+	if (is_taken(up, name)) {
+		call_error(c, 409, "upstream \"%s\" has a backend \"%s\"",
+		    up->conf->name, name);
+		return;
+	}
 	if (!amend(c, up, name, &row))
 		return;
 	log_row(c->args[0], "added", &row);

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Backends that are configured by name."""
 
+import re
 from itertools import count
 
 import pytest
+from peers.admin import Admin, with_admin
 from peers.client import Person
 from peers.dns import A, AAAA, SRV, NameServer
 from peers.roost import entry, settings
@@ -125,6 +127,18 @@ def test_addresses_come_and_drain_without_a_reload(stage, dns):
     assert homes(roost) == {"b", "c"}
     for ws in sockets:
         ws.__exit__(None, None, None)
+
+
+def test_a_row_whose_first_address_has_left_keeps_its_name(stage, dns):
+    a, b = stage.backends("a", "b")
+    roost = stage.roost(with_admin(named([a, b], dns)))
+    admin = Admin(roost)
+    roost.wait_log("app#2 is at")
+    first = int(re.search(r"app/app is at \S+:(\d+)", roost.log())[1])
+    dns.records["_app._tcp.test"] = places([x for x in (a, b) if x.port != first])
+    roost.wait_log("app/app has left")
+    assert admin.add(409, name="app", address="127.0.0.1:1")["error"] == "conflict"
+    assert admin.set("app", weight=2)["weight"] == 2
 
 
 def test_failing_name_server_takes_nothing_away(stage, dns):
