@@ -133,6 +133,22 @@ call_find(struct call *c, const struct evhttp_uri *uri)
 	return true;
 }
 
+/* Known, and said once. False: answered. */
+static bool
+parameter_is_right(struct call *c, const struct evkeyval *p)
+{
+	const char *all = c->endpoint->parameters;
+
+	if (!endpoint_has_parameter(c->endpoint, str_of(p->key)))
+		call_error(c, 400, "unknown parameter \"%s\", expected %s", p->key,
+		    all[0] ? all : "none");
+	else if (evhttp_find_header(&c->query, p->key) != p->value)
+		call_error(c, 400, "parameter \"%s\" again, expected it once", p->key);
+	else
+		return true;
+	return false;
+}
+
 static bool
 call_read_query(struct call *c, const struct evhttp_uri *uri)
 {
@@ -144,11 +160,8 @@ call_read_query(struct call *c, const struct evhttp_uri *uri)
 		return false;
 	}
 	TAILQ_FOREACH(p, &c->query, next)
-	if (!endpoint_has_parameter(c->endpoint, str_of(p->key))) {
-		call_error(c, 400, "unknown parameter \"%s\", expected %s", p->key,
-		    c->endpoint->parameters[0] ? c->endpoint->parameters : "none");
+	if (!parameter_is_right(c, p))
 		return false;
-	}
 	return true;
 }
 

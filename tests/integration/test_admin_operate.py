@@ -200,6 +200,7 @@ def test_sessions_are_filtered(crowd):
 
 @pytest.mark.parametrize("query", [
     "sort=colour", "state=open", "worker=2", "worker=-1", "min_age=x", "max_age=-1s",
+    "limit=1&limit=2",
 ])
 def test_filters_that_are_wrong(quiet, query):
     quiet.get(f"/v1/sessions?{query}", 400)
