@@ -36,6 +36,9 @@ connect_to(const struct sockaddr *sa, socklen_t len, int family)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(fd, sa, len) == 0)
 		return fd;
+	/* so the limit above is told */
+	if (errno == EINPROGRESS || errno == EAGAIN)
+		errno = ETIMEDOUT;
 	close(fd);
 	return -1;
 }

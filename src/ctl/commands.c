@@ -5,6 +5,7 @@
 #include "config/nearest.h"
 #include "ctl/ctl.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -173,8 +174,10 @@ ctl_run(int argc, char **argv)
 		ctl_complete(&c, argc - 2, argv + 2);
 	else
 		run_typed(&c, argc - 1, argv + 1);
-	if (!out_flush(&c.out) && c.exit == CTL_OK)
-		c.exit = CTL_REFUSED;
+	errno = ENOMEM; /* where it is not the writing that failed */
+	if (!out_flush(&c.out))
+		ctl_fail(&c, CTL_REFUSED, "the answer cannot be written (%s)",
+		    strerror(errno));
 	out_fini(&c.out);
 	client_fini(&c.client);
 	return c.exit;

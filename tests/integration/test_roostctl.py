@@ -355,8 +355,9 @@ def test_configurations_that_do_not_help(tmp_path, text, complaint):
 def test_output_that_nobody_takes(quiet):
     with open("/dev/full", "w") as full:
         done = subprocess.run([ctl_binary(), "status"], stdout=full, env=environment(quiet),
-                              stderr=subprocess.PIPE)
+                              stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
+    assert "the answer cannot be written (No space left on device)" in done.stderr
 
 
 # --- completion
