@@ -26,6 +26,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_close_table.c \
 	tests/unit/check_compress.c \
 	tests/unit/check_config.c \
+	tests/unit/check_config_diff.c \
 	tests/unit/check_config_routes.c \
 	tests/unit/check_cookie.c \
 	tests/unit/check_ctl.c \
