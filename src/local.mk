@@ -59,6 +59,8 @@ libroost_a_SOURCES += \
 	src/config/schema.c \
 	src/config/schema.h \
 	src/config/schema_walk.c \
+	src/config/syntax.c \
+	src/config/syntax.h \
 	src/config/value.c \
 	src/config/value.h \
 	src/config/yaml.c \

@@ -8,6 +8,7 @@
  */
 #include "config/yaml.h"
 #include "config/arena.h"
+#include "config/syntax.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <yaml.h>
@@ -80,9 +81,11 @@ complain_syntax(struct reader *r)
 		    "not valid YAML (a tab), expected blanks to indent with");
 		return;
 	}
-	snprintf(text, sizeof(text), "not valid YAML (%s%s%s), expected YAML 1.1",
-	    p->context ? p->context : "", p->context ? ": " : "",
-	    p->problem ? p->problem : "no reason given");
+	place = syntax_explain(&(struct syntax_error){.problem = p->problem,
+				   .context = p->context,
+				   .place = place,
+				   .context_place = place_of_mark(p->context_mark)},
+	    text, sizeof(text));
 	reader_complain(r, place, text);
 }
 

@@ -913,13 +913,40 @@ START_TEST(test_odd_yaml_is_refused)
 	bad("[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]\n",
 	    "r.yaml:1:18: nested too deeply, expected at most 16 levels\n");
 	bad("log:\n\tlevel: info\n", "r.yaml:2:1: not valid YAML (a tab), expected "
-				       "blanks to indent with\n");
-	bad("log: {level: info\n", "r.yaml:2:1: not valid YAML (while parsing a flow "
-				   "mapping: did not find expected "
-				   "',' or '}'), expected YAML 1.1\n");
+				     "blanks to indent with\n");
 	bad("log:\n a\377\n",
-	    "r.yaml:2:3: not valid YAML (invalid leading UTF-8 octet), "
-	    "expected YAML 1.1\n");
+	    "r.yaml:2:3: not valid YAML (bytes that are no UTF-8), expected UTF-8\n");
+}
+END_TEST
+
+START_TEST(test_slips_of_yaml_are_told_in_plain_words)
+{
+	bad("log:\n    level: info\n  format: json\n",
+	    "r.yaml:3:3: not valid YAML (no key that lines up with the others of the "
+	    "map from line 1), expected the same indentation for all of them\n");
+	bad("listeners:\n  - bind: a\n  bind: b\n",
+	    "r.yaml:3:3: not valid YAML (no dash that lines up with the others of the "
+	    "list from line 2), expected the same indentation for all of them\n");
+	bad("log: {level: info\n",
+	    "r.yaml:2:1: not valid YAML (the { of line 1 is not closed), expected a "
+	    "comma or }\n");
+	bad("\nlog: {file: [a\n",
+	    "r.yaml:3:1: not valid YAML (the [ of line 2 is not closed), expected a "
+	    "comma or ]\n");
+	bad("workers: 2\nlog\nadmin: {}\n",
+	    "r.yaml:2:1: not valid YAML (a key without a colon), expected \"key: "
+	    "value\"\n");
+	bad("log: file: x\n",
+	    "r.yaml:1:10: not valid YAML (a colon where no key can end), expected all "
+	    "keys of a map below each other, and quotes around text with a colon\n");
+	bad("log: \"x\n", "r.yaml:1:6: not valid YAML (a quote that is not closed), "
+			  "expected the same "
+			  "one at its end\n");
+	bad("listeners: [{bind: *:80}]\n",
+	    "r.yaml:1:20: not valid YAML (a value that "
+	    "begins with *), expected quotes around it\n");
+	bad("log: @x\n", "r.yaml:1:6: not valid YAML (a value cannot begin with this "
+			 "character), expected quotes around it\n");
 }
 END_TEST
 
@@ -1268,6 +1295,7 @@ suite_config(void)
 	tcase_add_test(t, test_doubles_are_refused);
 	tcase_add_test(t, test_names_of_upstreams);
 	tcase_add_test(t, test_odd_yaml_is_refused);
+	tcase_add_test(t, test_slips_of_yaml_are_told_in_plain_words);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("flags");
