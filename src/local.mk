@@ -220,7 +220,7 @@ endif
 
 # roostctl, a small program on the admin API
 libroost_a_SOURCES += \
-	src/ctl/act.c \
+	src/ctl/act.c src/ctl/ailing.c \
 	src/ctl/arguments.c src/ctl/arguments.h src/ctl/flags.def \
 	src/ctl/ask.c \
 	src/ctl/client.c src/ctl/client.h \

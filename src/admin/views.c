@@ -118,6 +118,21 @@ use_of(const struct backend *b, uint64_t now_ms)
 	return (struct use){"other", NULL};
 }
 
+/* Why it is not usable: what its use means, and what was met. */
+static json_t *
+view_why(const struct backend *b, struct use use)
+{
+	char met[TROUBLE_TEXT] = "";
+
+	if (!use.why)
+		return json_null();
+	if (use.name == uses[BACKEND_UNHEALTHY].name)
+		backend_trouble(b, TROUBLE_CHECK, met);
+	else if (use.name == uses[BACKEND_FAILING].name)
+		backend_trouble(b, TROUBLE_CONNECT, met);
+	return *met ? json_sprintf("%s (%s)", use.why, met) : view_text(use.why);
+}
+
 const char *
 view_use_name(const struct backend *b, uint64_t now_ms)
 {
@@ -171,11 +186,11 @@ view_backend(const struct backend *b, uint64_t now_ms)
 	if (failing_until <= now_ms)
 		failing_until = 0;
 	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-			 "s:I, s:I, s:o, s:o}",
+			 "s:I, s:I, s:o, s:o, s:o}",
 	    "name", view_text(b->name), "address", view_text(b->address), "state",
 	    backend_state_name(atomic_load(&b->admin_state)), "use", use.name, "why",
-	    view_text(use.why), "weight", (json_int_t)atomic_load(&b->weight),
-	    "sessions", (json_int_t)atomic_load(&b->sessions), "sockets",
+	    view_why(b, use), "weight", (json_int_t)atomic_load(&b->weight), "sessions",
+	    (json_int_t)atomic_load(&b->sessions), "sockets",
 	    (json_int_t)atomic_load(&b->sockets), "exchanges",
 	    (json_int_t)atomic_load(&b->exchanges), "opening",
 	    (json_int_t)atomic_load(&b->opening), "awaited",
@@ -183,7 +198,8 @@ view_backend(const struct backend *b, uint64_t now_ms)
 	    (json_int_t)atomic_load(&b->max_sessions), "max_connections",
 	    (json_int_t)atomic_load(&b->max_connections), "failures",
 	    (json_int_t)atomic_load(&b->failures), "failing_until_at",
-	    view_moment(failing_until), "ended", view_ends(b));
+	    view_moment(failing_until), "unhealthy_since_at",
+	    view_moment(atomic_load(&b->unhealthy_since_ms)), "ended", view_ends(b));
 }
 
 json_t *
@@ -255,8 +271,8 @@ handle_status(struct call *c)
 	const struct snapshot *s = host->snapshot(host->arg);
 
 	call_reply(c, 200,
-	    json_pack("{s:s, s:I, s:s, s:b, s:o, s:I, s:o, s:I, s:I, s:I, s:o}", "version",
-		PACKAGE_VERSION, "pid", (json_int_t)getpid(), "state",
+	    json_pack("{s:s, s:I, s:s, s:b, s:o, s:I, s:o, s:I, s:I, s:I, s:o}",
+		"version", PACKAGE_VERSION, "pid", (json_int_t)getpid(), "state",
 		host->is_stopping(host->arg) ? "stopping" : "running", "upgrading",
 		host->is_upgrading && host->is_upgrading(host->arg), "started_at",
 		view_moment(a->started_ms), "uptime_ms",

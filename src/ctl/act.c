@@ -203,6 +203,8 @@ show_set(struct ctl *c, const json_t *json)
 	show_difference(o, json);
 	out_printf(o, ", %lld sessions, %lld exchanges\n",
 	    json_number(json, "sessions"), json_number(json, "exchanges"));
+	show_ailing(o, json_words(json, "upstream"), json_object_get(json, "addresses"),
+	    SIZE_MAX);
 }
 
 /* Sets it; NULL: refused. Takes over body. */

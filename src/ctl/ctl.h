@@ -97,6 +97,11 @@ const char *moment_age(const json_t *json, const char *name, char buf[NUMBER_TEX
 /* How a word of `use` is to be painted. */
 enum paint paint_of_use(const char *use);
 
+/* A line for each of an upstream's backends that is ill, at most so many; returns how
+ * many there are. */
+size_t show_ailing(struct out *o, const char *upstream, const json_t *backends,
+    size_t room);
+
 /* Every function of commands.def. */
 #define COMMAND(word, arguments, function, endpoints, flags, help) \
 	void run_##function(struct ctl *c);

@@ -8,7 +8,7 @@
 #include "ctl/table.h"
 #include <stdio.h>
 
-enum { LOAD_BAR = 16, REHOME_BAR = 30 };
+enum { LOAD_BAR = 16, REHOME_BAR = 30, AILING_SHOWN = 8 };
 
 void
 picture_fini(struct picture *p)
@@ -57,8 +57,8 @@ static void
 draw_rates(const struct picture *now, const struct picture *before, struct out *o)
 {
 	out_printf(o,
-	    "per second: %.1f requests, %.1f failed; sessions: %.1f opened, %.1f "
-	    "ended, %.1f re-homed\n",
+	    "per second: %.1f requests, %.1f failed\n"
+	    "            %.1f sessions opened, %.1f ended, %.1f re-homed\n",
 	    per_second(now, before, "exchanges"),
 	    per_second(now, before, "exchanges_failed"),
 	    per_second(now, before, "sessions"),
@@ -82,8 +82,9 @@ draw_head(const struct picture *p, struct out *o)
 	out_printf(o, "%lld sessions, %lld exchanges, %lld pins", sum_of(p, "sessions"),
 	    sum_of(p, "exchanges"), json_number(p->status, "pins"));
 	if (json_number(p->status, "log_lines_dropped")) {
-		out_printf(o, ", ");
-		out_paint(o, BAD, "log lines are being lost");
+		out_printf(o, ", %lld lines of the log ",
+		    json_number(p->status, "log_lines_dropped"));
+		out_paint(o, BAD, "were lost");
 	}
 	out_printf(o, "\n");
 }
@@ -142,6 +143,27 @@ draw_backends(const struct picture *p, struct out *o)
 		}
 	}
 	table_end(&t, o);
+}
+
+/* Many at once have one reason, as a rule. */
+static void
+draw_ailing(const struct picture *p, struct out *o)
+{
+	const json_t *up;
+	struct out lines = {.utf8 = o->utf8, .colours = o->colours};
+	size_t i, n = 0;
+
+	json_array_foreach(json_object_get(p->upstreams, "upstreams"), i, up) n +=
+	    show_ailing(&lines, json_words(up, "name"), json_object_get(up, "backends"),
+		n < AILING_SHOWN ? AILING_SHOWN - n : 0);
+	if (n) {
+		out_printf(o, "\n");
+		out_paint(o, BOLD, "out of service");
+		out_printf(o, "\n%s", strbuf_cstr(&lines.text));
+	}
+	if (n > AILING_SHOWN)
+		out_printf(o, "  and %zu more\n", n - AILING_SHOWN);
+	out_fini(&lines);
 }
 
 /* ---- re-homing ---- */
@@ -210,6 +232,7 @@ picture_draw(const struct picture *now, const struct picture *before,
 		draw_rates(now, before, o);
 	out_printf(o, "\n");
 	draw_backends(now, o);
+	draw_ailing(now, o);
 	draw_rehomes(now, before, departures ? departures : &none, o);
 	json_decref(none.most);
 }

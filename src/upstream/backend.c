@@ -314,12 +314,31 @@ backend_place_end(struct backend *b)
 }
 
 void
+backend_note_trouble(struct backend *b, enum trouble at, const char *why)
+{
+	pthread_mutex_lock(&b->addr_lock);
+	snprintf(b->troubles[at], TROUBLE_TEXT, "%s", why);
+	pthread_mutex_unlock(&b->addr_lock);
+}
+
+void
+backend_trouble(const struct backend *b, enum trouble at, char text[TROUBLE_TEXT])
+{
+	pthread_mutex_t *lock = (pthread_mutex_t *)&b->addr_lock;
+
+	pthread_mutex_lock(lock);
+	memcpy(text, b->troubles[at], TROUBLE_TEXT);
+	pthread_mutex_unlock(lock);
+}
+
+void
 backend_mark_failed(struct backend *b, uint64_t now_ms, uint64_t jitter)
 {
 	const struct outlier *o = &b->outlier;
 	uint64_t until = atomic_load(&b->failing_until_ms);
 	uint32_t enough = atomic_load(&o->connect_errors);
 	uint32_t failures = atomic_load(&b->failures) + 1;
+	char why[TROUBLE_TEXT];
 	uint64_t ms;
 
 	if (until > now_ms || enough == 0 ||
@@ -331,9 +350,11 @@ backend_mark_failed(struct backend *b, uint64_t now_ms, uint64_t jitter)
 		return;
 	atomic_store(&b->failures, failures);
 	atomic_fetch_add(&b->outlier.times[EJECTED_CONNECTS], 1);
+	backend_trouble(b, TROUBLE_CONNECT, why);
 	backend_log(LEVEL_WARN, b,
-	    "backend %s/%s is left alone for %.1f s (connection failed, %u in a row)",
-	    b->upstream, b->name, (double)ms / 1000, (unsigned)failures);
+	    "backend %s/%s is left alone for %.1f s (no connection: %s, %u in a row)",
+	    b->upstream, b->name, (double)ms / 1000, *why ? why : "it failed",
+	    (unsigned)failures);
 }
 
 void

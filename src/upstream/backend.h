@@ -33,6 +33,10 @@ enum backend_use {
 	BACKEND_REMOVED     /* no longer in the configuration */
 };
 
+/* What it failed at lately. */
+enum trouble { TROUBLE_CONNECT, TROUBLE_CHECK, TROUBLE_COUNT };
+enum { TROUBLE_TEXT = 96 };
+
 /* Owner: reference counted. Thread: any. */
 struct backend {
 	atomic_uint refs;
@@ -66,6 +70,7 @@ struct backend {
 	struct books *books;                  /* owned */
 	struct outlier outlier;               /* passive health, see outlier.h */
 	atomic_bool unhealthy;                /* active health, see probe.h */
+	_Atomic uint64_t unhealthy_since_ms;  /* 0: it is not */
 	_Atomic uint64_t sickened, recovered; /* so often, by its health checks */
 
 	_Atomic uint32_t refused;          /* connections in a row */
@@ -77,9 +82,11 @@ struct backend {
 	_Atomic uint64_t client_codes[CODE_SLOTS];
 	_Atomic uint64_t backend_codes[CODE_SLOTS];
 
-	pthread_mutex_t addr_lock; /* leaf; guards addr */
+	pthread_mutex_t addr_lock; /* leaf; guards addr and troubles */
 	struct addr addr;          /* family 0: not resolved yet; AF_UNIX: `address`
 				      has the path */
+
+	char troubles[TROUBLE_COUNT][TROUBLE_TEXT]; /* "": none so far */
 
 	atomic_bool resolved;      /* addr has a family */
 	uint32_t announced_weight; /* upstream.c only: by a SRV record; 0: none */
@@ -188,6 +195,11 @@ backend_is_leaving(const struct backend *b, uint64_t now_ms)
 {
 	return backend_use_is_leaving(backend_use(b, now_ms));
 }
+
+/* What was met when it failed at that, for people ("Connection refused"), and what was
+ * last told so. */
+void backend_note_trouble(struct backend *b, enum trouble at, const char *why);
+void backend_trouble(const struct backend *b, enum trouble at, char text[TROUBLE_TEXT]);
 
 /* A connection to it failed: after as many in a row as its upstream's outliers say
  * (one) it is left alone for 1 s, doubling to 30 s with each failure in a row, +-30 %.

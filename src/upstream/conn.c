@@ -75,20 +75,24 @@ conn_close(struct conn *c)
 	loop_bury(c->pools->loop, &c->grave, bury);
 }
 
+/* error: what the system said. */
 static void
-count_failed(struct conn *c)
+count_failed(struct conn *c, int error)
 {
 	struct loop *loop = c->pools->loop;
+	char text[TROUBLE_TEXT];
 
 	count_add(&loop->counters, COUNT_DIALS_FAILED, 1);
 	tally(&pools_counts(c->pools, c->backend)->dials_failed, 1);
+	backend_note_trouble(c->backend, TROUBLE_CONNECT,
+	    strerror_r(error, text, sizeof text));
 	backend_mark_failed(c->backend, clock_now_ms(), random_u64(&loop->random));
 }
 
 static void
-fail(struct conn *c, enum reason why)
+fail(struct conn *c, enum reason why, int error)
 {
-	count_failed(c);
+	count_failed(c, error);
 	io_close(&c->stream.io);
 	c->ops->on_failed(c, why);
 	conn_close(c);
@@ -113,8 +117,10 @@ on_connect(struct io *io, unsigned what)
 	int fd = io->fd, error = 0;
 	socklen_t n = sizeof error;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) || error) {
-		fail(c, REASON_CONNECT_FAILED);
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n))
+		error = errno;
+	if (error) {
+		fail(c, REASON_CONNECT_FAILED, error);
 		return;
 	}
 	timer_clear(&c->timer);
@@ -122,12 +128,12 @@ on_connect(struct io *io, unsigned what)
 	stream_init(&c->stream, io->loop, fd, &stream_ops);
 	c->state = CONN_USED;
 	if (!say_hello(c, &hello)) {
-		fail(c, REASON_CONNECT_FAILED);
+		fail(c, REASON_CONNECT_FAILED, ECONNRESET);
 		return;
 	}
 	backend_mark_ok(c->backend);
 	if (!stream_read_on(&c->stream)) {
-		fail(c, REASON_NO_MEMORY);
+		fail(c, REASON_NO_MEMORY, ENOMEM);
 		return;
 	}
 	c->ops->on_connected(c);
@@ -155,7 +161,7 @@ ask_again(struct conn *c)
 	enum reason why;
 
 	if (!wait_for_it(c, dial(c->stream.io.fd, &addr, c->backend->address), &why))
-		fail(c, why);
+		fail(c, why, errno);
 }
 
 static void
@@ -170,7 +176,7 @@ on_timeout(struct timer *t)
 	else if (clock_now_ms() < c->ask_until_ms)
 		ask_again(c);
 	else
-		fail(c, REASON_CONNECT_TIMEOUT);
+		fail(c, REASON_CONNECT_TIMEOUT, ETIMEDOUT);
 }
 
 /* A socket for the backend, or -1 and why. */
@@ -262,7 +268,7 @@ conn_open(struct pools *pools, struct backend *backend, const struct conn_hello 
 	if (prepare_hello(c, hello) && start_connecting(c, &addr, timeout_ms, why_r))
 		return c;
 	if (*why_r == REASON_CONNECT_FAILED)
-		count_failed(c);
+		count_failed(c, errno);
 	conn_close(c);
 	return NULL;
 }

@@ -84,13 +84,16 @@ note(struct probe *probe, bool good)
 	const struct config_health *conf = &probe->conf->health;
 	struct backend *b = probe->backend;
 
-	if (!good)
+	if (!good) {
+		backend_note_trouble(b, TROUBLE_CHECK, probe->check.why);
 		backend_log(LEVEL_DEBUG, b, "backend %s/%s: bad check (%s)",
 		    b->upstream, b->name, probe->check.why);
+	}
 	if (!health_note(&probe->health, good, conf->rise, conf->fall))
 		return;
 	if (good)
 		backend_warm_up(b, clock_now_ms());
+	atomic_store(&b->unhealthy_since_ms, good ? 0 : clock_now_ms());
 	atomic_store(&b->unhealthy, !good);
 	atomic_fetch_add(good ? &b->recovered : &b->sickened, 1);
 	if (good)
@@ -294,6 +297,7 @@ probe_free(struct probe *probe)
 	end_check(probe);
 	timer_clear(&probe->timer);
 	atomic_store(&probe->backend->unhealthy, false);
+	atomic_store(&probe->backend->unhealthy_since_ms, 0);
 	backend_put(probe->backend);
 	free(probe);
 }

@@ -82,7 +82,9 @@ def test_upstreams_say_what_each_backend_is_good_for(stage):
     assert first["why"] is None and first["failing_until_at"] is None
     assert (admin.backend("b")["state"], admin.backend("b")["use"]) == (
         "drain", "draining")
-    assert third["failures"] >= 1 and third["failing_until_at"] and third["why"]
+    assert third["failures"] >= 1 and third["failing_until_at"]
+    assert third["why"].endswith("(Connection refused)")
+    roost.wait_log(r"app/c is left alone for .* \(no connection: Connection refused, ")
 
 
 def test_sockets_are_counted_where_they_are(stage):

@@ -75,7 +75,7 @@ def test_file(stage, tmp_path):
     assert {k: line[k] for k in ("level", "topic", "client", "upstream", "backend")} == {
         "level": "info", "topic": "http", "client": "127.0.0.1", "upstream": "app",
         "backend": "gone"}
-    assert line["message"] == "request failed (backend refused the connection)"
+    assert line["message"] == "request failed (no connection to the backend)"
     assert line["request"]
     assert roost.log() == "", "nothing on standard error"
     assert os.stat(path).st_mode & 0o027 == 0, "not for everybody to read"

@@ -71,6 +71,19 @@ def test_answers_as_json(quiet, args):
     assert isinstance(as_json(quiet, *args), dict)
 
 
+def test_what_is_wrong_with_a_backend_is_told(stage):
+    """The state is what somebody has set; at night the question is what it is good for."""
+    a, b = stage.backends("a", "b")
+    b.kill()
+    roost = stage.roost(with_admin(settings(
+        [a, b], health={"http": "/", "interval": "50ms", "fall": 1})))
+    roost.wait_log("app/b is unhealthy")
+    said = r"app/b is unhealthy for \S+: its health checks fail \(Connection refused\)"
+    for args in (["backend", "app", "b"], ["up", "app", "b"], ["status"]):
+        assert re.search(said, ctl(roost, *args)), args
+    assert "is unhealthy" not in ctl(roost, "backend", "app", "a")
+
+
 def test_metrics(quiet):
     assert ctl(quiet, "metrics").startswith("# HELP ")
 

@@ -365,6 +365,25 @@ START_TEST(a_picture_tells_what_is_there)
 }
 END_TEST
 
+START_TEST(a_picture_tells_who_is_ill_and_why)
+{
+	struct picture p = picture_of(1000, 100, 0);
+	json_t *up = json_array_get(json_object_get(p.upstreams, "upstreams"), 0),
+	       *all = json_object_get(up, "backends");
+
+	for (int i = 0; i < 10; i++)
+		json_array_append_new(all,
+		    json_pack("{s:s, s:s, s:s}", "name", "b3", "use", "failing", "why",
+			"connections to it failed (No route to host)"));
+	picture_draw(&p, NULL, NULL, &out);
+	ck_assert_ptr_nonnull(strstr(drawn(),
+	    "\nout of service\n"
+	    "  chat/b3 is failing: connections to it failed (No route to host)\n"));
+	ck_assert_ptr_nonnull(strstr(drawn(), ")\n  and 2 more\n"));
+	picture_fini(&p);
+}
+END_TEST
+
 START_TEST(two_pictures_tell_what_happens)
 {
 	struct picture before = picture_of(1000, 100, 8),
@@ -375,7 +394,8 @@ START_TEST(two_pictures_tell_what_happens)
 	ck_assert_ptr_nonnull(strstr(drawn(), "  0 %, 8 left\n"));
 	strbuf_reset(&out.text);
 	picture_draw(&now, &before, &departures, &out);
-	ck_assert_ptr_nonnull(strstr(drawn(), "per second: 25.0 requests"));
+	ck_assert_ptr_nonnull(
+	    strstr(drawn(), "per second: 25.0 requests, 0.0 failed\n"));
 	ck_assert_ptr_nonnull(strstr(drawn(), " 75 %, 2 left, about 666ms\n"));
 	picture_fini(&before);
 	before = picture_of(4000, 150, 0);
@@ -412,6 +432,7 @@ suite_ctl(void)
 	tcase_add_test(tc, colours_take_no_room);
 	tcase_add_test(tc, a_table_without_rows_has_its_titles);
 	tcase_add_test(tc, a_picture_tells_what_is_there);
+	tcase_add_test(tc, a_picture_tells_who_is_ill_and_why);
 	tcase_add_test(tc, two_pictures_tell_what_happens);
 	suite_add_tcase(suite, tc);
 	return suite;
