@@ -20,6 +20,8 @@
 
 #define DEFAULT_CONFIG SYSCONFDIR "/roost/roost.yaml"
 
+static const char default_config[] = DEFAULT_CONFIG;
+
 enum { OPT_LOG_FORMAT = 256, OPT_CORE_DUMPS, OPT_PORTS_FILE, OPT_WATCH, OPT_LIST_KEYS };
 
 /* The single truth for parsing and for --help. No help: for tests of the manual only.
@@ -261,6 +263,16 @@ fill_standard_streams(void)
 	return fd >= 0 && close(fd) == 0;
 }
 
+/* Whoever types the name for the first time. */
+static void
+help_without_file(const struct command_line *cl)
+{
+	if (cl->daemon.config_file == default_config && access(default_config, F_OK))
+		fputs("roost: name a file with -c, or serve without one: "
+		      "roost -L :8080 -U 127.0.0.1:3000; see roost --help\n",
+		    stderr);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -286,12 +298,13 @@ main(int argc, char **argv)
 	default: break;
 	}
 	if (!d->config_file && d->flags.n_upstreams == 0)
-		d->config_file = DEFAULT_CONFIG;
+		d->config_file = default_config;
 	if (cl.action == ACTION_RUN && !heritage_find(&heritage))
 		return EXIT_START;
 	config = config_load(d->config_file, &d->flags, &errors);
 	if (!config) {
 		fputs(strbuf_cstr(&errors), stderr);
+		help_without_file(&cl);
 		heritage_say_failed(&heritage, strbuf_cstr(&errors));
 	}
 	strbuf_fini(&errors);

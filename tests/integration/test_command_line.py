@@ -66,6 +66,16 @@ def test_good_file_passes_the_test(write):
     assert run("--test", "--config", write(GOOD)).returncode == 0
 
 
+def test_no_file_where_none_was_named_tells_how_to_begin():
+    (default,) = re.findall(r"--config FILE +default (\S+)", run("--help").stdout)
+    if os.path.exists(default):
+        pytest.skip("a roost is installed here")
+    r = run("-t")
+    assert r.returncode == 1
+    assert r.stderr.startswith(f"{default}: cannot be read (No such file")
+    assert "roost -L :8080 -U" in r.stderr
+
+
 def test_missing_file_is_1():
     r = run("-t", "-c", "/nonexistent/roost.yaml")
     assert r.returncode == 1
