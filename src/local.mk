@@ -208,6 +208,7 @@ libroost_a_SOURCES += \
 	src/daemon/pulse.c \
 	src/daemon/reload.c \
 	src/daemon/signals.c \
+	src/daemon/slips.c src/daemon/slips.h \
 	src/daemon/sockets.c src/daemon/sockets.h \
 	src/daemon/systemd.h \
 	src/daemon/upgrade.c \

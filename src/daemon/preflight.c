@@ -10,6 +10,7 @@
 #include "daemon/daemon.h"
 #include "daemon/name_check.h"
 #include "daemon/process.h"
+#include "daemon/slips.h"
 #include "net/listener.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -134,6 +135,17 @@ check_secret(struct preflight *p)
 		fclose(file);
 }
 
+/* Who may read it may forge cookies, or do everything. */
+static void
+check_exposed(struct preflight *p, const char *key, const char *path)
+{
+	struct stat st;
+
+	if (path && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	    (st.st_mode & (S_IROTH | S_IWOTH)))
+		say(p, false, key, path, "others can read or write it (chmod o-rw)");
+}
+
 static void
 check_pid_file(struct preflight *p)
 {
@@ -154,29 +166,29 @@ check_pid_file(struct preflight *p)
 /* ---- addresses ---- */
 
 static void
-check_unix(struct preflight *p, const char *bind, const char *path)
+check_unix(struct preflight *p, const char *key, const char *bind, const char *path)
 {
 	struct stat st;
 
 	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
-		say(p, true, "bind", bind, "there is a file that is no socket");
+		say(p, true, key, bind, "there is a file that is no socket");
 	else if (!may_create(path))
-		say(p, true, "bind", bind, strerror(errno));
+		say(p, true, key, bind, strerror(errno));
 }
 
 /* Who is not root may check for root, who may more. */
 static void
-check_bind(struct preflight *p, const char *bind, const struct addr *addr,
-    const char *unix_path)
+check_bind(struct preflight *p, const char *key, const char *bind,
+    const struct addr *addr, const char *unix_path)
 {
 	if (unix_path) {
-		check_unix(p, bind, unix_path);
+		check_unix(p, key, bind, unix_path);
 	} else if (!listener_is_free(addr)) {
 		if (errno == EADDRINUSE)
 			strbuf_printf(&p->in_use, "%s%s", p->in_use.len ? ", " : "",
 			    bind);
 		else
-			say(p, errno != EACCES || geteuid() == 0, "bind", bind,
+			say(p, errno != EACCES || geteuid() == 0, key, bind,
 			    strerror(errno));
 	}
 }
@@ -186,11 +198,16 @@ check_addresses(struct preflight *p)
 {
 	const struct config *c = p->config;
 
-	for (size_t i = 0; i < c->n_listeners; i++)
-		check_bind(p, c->listeners[i].bind, &c->listeners[i].addr,
+	char key[40];
+
+	for (size_t i = 0; i < c->n_listeners; i++) {
+		snprintf(key, sizeof key, "listeners[%zu].bind", i);
+		check_bind(p, key, c->listeners[i].bind, &c->listeners[i].addr,
 		    c->listeners[i].unix_path);
+	}
 	if (c->admin.bind)
-		check_bind(p, c->admin.bind, &c->admin.addr, c->admin.unix_path);
+		check_bind(p, "admin.bind", c->admin.bind, &c->admin.addr,
+		    c->admin.unix_path);
 	if (p->in_use.len)
 		say(p, false, "bind", strbuf_cstr(&p->in_use),
 		    "in use now; a start would fail, a reload would not");
@@ -262,13 +279,16 @@ preflight(const struct daemon_options *options, const struct config *config)
 
 	check_log(&p);
 	check_secret(&p);
+	check_exposed(&p, "pins.secret_file", config->pins.secret_file);
+	check_exposed(&p, "admin.token_file", config->admin.token_file);
 	if (!admin_check(&config->admin, &error)) {
-		fprintf(stderr, "roost: %s\n", strbuf_cstr(&error));
+		fprintf(stderr, "roost: admin.token_file: %s\n", strbuf_cstr(&error));
 		p.failed = true;
 	}
 	check_pid_file(&p);
 	check_addresses(&p);
 	name_check(config);
+	slips_tell(config);
 	check_user(&p);
 	strbuf_fini(&error);
 	strbuf_fini(&p.in_use);

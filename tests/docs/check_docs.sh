@@ -44,6 +44,7 @@ same "roost.yaml(5)" "$tmp/keys" "$tmp/man"
 # one sign: defaults, which change nothing; two signs: examples
 sed 's/^\( *\)#\([a-z_0-9]*:\)/\1\2/' "$sample" >"$tmp/defaults.yaml"
 echo 0123456789abcdef >"$tmp/token"
+chmod 600 "$tmp/token"
 sed "s/^\\( *\\)##/\\1/; s|/var/log/roost|$tmp|; s|/run/roost|$tmp|; s|file: .*\.html|file: $sample|; s/\(token\|secret\)_file: .*/\1_file: token/; s|_file: token|_file: $tmp/token|" \
 	"$tmp/defaults.yaml" >"$tmp/full.yaml"
 keys_of "$tmp/full.yaml" >"$tmp/sample"

@@ -23,6 +23,7 @@ def token_file(directory, text=TOKEN + "\n"):
     path = os.path.join(str(directory), "token")
     with open(path, "w") as f:
         f.write(text)
+    os.chmod(path, 0o600)
     return path
 
 

@@ -226,6 +226,8 @@ def test_nothing_is_missing(check, tmp_path):
     secret, token = tmp_path / "secret", tmp_path / "token"
     secret.write_text("s" * 16)
     token.write_text("t" * 32)
+    secret.chmod(0o600)
+    token.chmod(0o600)
     r = check(plain(log={"file": str(log)}, access_log={"file": str(access)},
                     pins={"secret_file": str(secret)},
                     admin={"bind": "127.0.0.1:0", "token_file": str(token)}),
@@ -248,9 +250,9 @@ MISSING = {
                "pins.secret_file: /nonexistent/secret"),
     "short secret": ({"pins": {"secret_file": "/dev/null"}}, "at least 16 bytes"),
     "token": ({"admin": {"bind": "127.0.0.1:0", "token_file": "/nonexistent/token"}},
-              "/nonexistent/token"),
+              "admin.token_file: /nonexistent/token"),
     "foreign address": ({"listeners": [{"bind": "192.0.2.1:8080"}]},
-                        "bind: 192.0.2.1:8080: Cannot assign requested address"),
+                        "listeners[0].bind: 192.0.2.1:8080: Cannot assign requested address"),
     "unix socket in no folder": ({"listeners": [{"bind": "unix:/nonexistent/s"}]},
                                  "bind: unix:/nonexistent/s: No such file"),
     "unix socket at a file": ({"listeners": [{"bind": "unix:/etc/passwd"}]},
@@ -295,6 +297,31 @@ def test_what_is_in_use_is_no_error(check, stage, tmp_path):
     assert f"warning: bind: {roost.authority}: in use now" in r.stderr
     assert "held by a roost that is running" in r.stderr
     assert Person(roost, "p").request("GET", "/").status in (502, 503)
+
+
+def test_what_is_hardly_meant_is_a_warning(check):
+    config = plain()
+    config["upstreams"]["spare"] = {"backends": [
+        {"name": n, "address": a, "weight": 0}
+        for n, a in (("x", "127.0.0.1:1"), ("y", "127.0.0.1:2"), ("z", "127.0.0.1:1"))]}
+    config["routes"] = [{"upstream": "app"}]
+    r = check(config)
+    assert r.returncode == 0
+    assert re.search(r':\d+:\d+: warning: upstreams.spare.backends\[2\].address: '
+                     r'"127.0.0.1:1" is that of "x", too\n', r.stderr)
+    assert re.search(r":\d+:\d+: warning: upstreams.spare: no route leads there\n", r.stderr)
+    assert "upstreams.spare: every weight is 0" in r.stderr
+    assert "upstreams.app" not in r.stderr
+
+
+def test_a_secret_that_all_can_read_is_a_warning(check, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"0123456789abcdef")
+    for mode, warned in ((0o640, False), (0o644, True)):
+        secret.chmod(mode)
+        r = check(plain(pins={"secret_file": str(secret)}))
+        assert r.returncode == 0
+        assert (f"warning: pins.secret_file: {secret}: others can" in r.stderr) == warned
 
 
 def test_names_without_address_are_warnings(check):
