@@ -88,6 +88,17 @@ target_parameter(struct strbuf *target, const char *name, const char *value)
 
 /* ---- answers ---- */
 
+/* Who typed words does not know of a body. */
+static const char *
+message_of(const json_t *json)
+{
+	static const char in_body[] = "body: ";
+	const char *message = json_words(json, "message");
+	size_t n = sizeof in_body - 1;
+
+	return strncmp(message, in_body, n) == 0 ? message + n : message;
+}
+
 /* An API that does not know the endpoint, or something else that speaks HTTP. */
 static bool
 is_unknown_endpoint(unsigned status, const json_t *json)
@@ -118,7 +129,7 @@ tell_refusal(struct ctl *c, const char *method, const char *target, unsigned sta
 		    "roostctl (" PACKAGE_VERSION ")",
 		    server, method, target);
 	else
-		ctl_fail(c, CTL_REFUSED, "%s", json_words(json, "message"));
+		ctl_fail(c, CTL_REFUSED, "%s", message_of(json));
 	json_array_foreach(json_object_get(json, "problems"), i, problem)
 	    ctl_fail(c, CTL_REFUSED, "%s", json_string_value(problem));
 }

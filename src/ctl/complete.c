@@ -117,16 +117,29 @@ offer_value(struct ctl *c, const char *begun, enum flag flag, const char *upstre
 	}
 }
 
+/* "--upstream" and "-u"; FLAG_COUNT: it is none. */
+static enum flag
+flag_of(const char *word)
+{
+	enum flag flag = 0;
+
+	if (word[0] != '-' || strchr(word, '='))
+		return FLAG_COUNT;
+	if (word[1] == '-')
+		return flag_named(word + 2, strlen(word + 2));
+	if (word[1] == '\0' || word[2] != '\0')
+		return FLAG_COUNT;
+	while (flag < FLAG_COUNT && flag_rows[flag].letter != word[1])
+		flag++;
+	return flag;
+}
+
 /* The flag whose value is being typed, or FLAG_COUNT. */
 static enum flag
 open_flag(int argc, char *const *argv)
 {
-	const char *last = argc > 1 ? argv[argc - 2] : "";
-	enum flag flag;
+	enum flag flag = flag_of(argc > 1 ? argv[argc - 2] : "");
 
-	if (strncmp(last, "--", 2) != 0 || strchr(last, '='))
-		return FLAG_COUNT;
-	flag = flag_named(last + 2, strlen(last + 2));
 	if (flag == FLAG_COUNT || !flag_rows[flag].argument ||
 	    flag_rows[flag].argument[0] == '[')
 		return FLAG_COUNT;

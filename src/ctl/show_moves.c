@@ -63,6 +63,23 @@ show_loads(struct out *o, const json_t *backends)
 	table_end(&t, o);
 }
 
+static bool
+holds_surplus(const json_t *backends)
+{
+	const json_t *b;
+	size_t i;
+
+	json_array_foreach(backends, i, b)
+	{
+		const json_t *share = json_object_get(b, "fair_share");
+
+		if (json_is_number(share) &&
+		    (double)json_number(b, "sessions") >= json_number_value(share) + 1)
+			return true;
+	}
+	return false;
+}
+
 static void
 show_plan(struct out *o, const json_t *up)
 {
@@ -79,6 +96,10 @@ show_plan(struct out *o, const json_t *up)
 		    text_duration((uint64_t)json_number(up, "debounce_ms"), text));
 	out_printf(o, ")\n");
 	show_loads(o, json_object_get(up, "backends"));
+	if (n == 0 && holds_surplus(json_object_get(up, "backends")))
+		out_printf(o,
+		    "what is above a fair share stays: within rehome.threshold, or its "
+		    "locks are running\n");
 	show_moves(o, moves);
 }
 

@@ -14,7 +14,7 @@ from peers.admin import scene, with_admin
 from peers.backend import closed_port
 from peers.client import Person
 from peers.ctl import ctl, ctl_binary, environment
-from peers.roost import changed, settings
+from peers.roost import changed, entry, settings
 from peers.waiting import wait_until
 
 OFF = {"mode": "off"}
@@ -69,6 +69,16 @@ def test_every_command_that_only_looks(quiet):
 ])
 def test_answers_as_json(quiet, args):
     assert isinstance(as_json(quiet, *args), dict)
+
+
+def test_a_plan_tells_that_locks_hold_a_surplus(stage):
+    a, b = stage.backends("a", "b")
+    roost = stage.roost(with_admin(settings([a, entry(b, state="drain")])))
+    held = [Person(roost, f"p{i}").websocket("/ws") for i in range(4)]
+    assert len(held) == 4
+    assert "or its locks are running" not in ctl(roost, "plan")
+    ctl(roost, "up", "app", "b")
+    assert "stays: within rehome.threshold, or its locks are running\n" in ctl(roost, "plan")
 
 
 def test_what_is_wrong_with_a_backend_is_told(stage):
@@ -206,7 +216,7 @@ def test_the_log_is_made_louder(stage):
     roost, admin, *_ = scene(stage, "a")
     assert "level debug (the file says info)" in ctl(roost, "log", "debug")
     assert ctl(roost, "log", "configured").startswith("level info, text to ")
-    assert "expected debug, info" in ctl(roost, "log", "loud", status=1)
+    assert ctl(roost, "log", "loud", status=1).startswith("roostctl: level: expected debug, ")
     roost.reload({**roost.config, "log": {"level": "info", "topics": {"http": "warn"}}})
     assert ctl(roost, "log").endswith("; http warn\n")
     assert "http" not in ctl(roost, "log", "debug")
@@ -399,6 +409,9 @@ def test_bash_completes(quiet):
     assert complete(quiet, "roostctl drain app a ") == []
     assert complete(quiet, "roostctl drain nope ") == []
     assert complete(quiet, "roostctl drain app a --wa") == ["--wait"]
+    assert complete(quiet, "roostctl sessions -u ") == ["app"]
+    assert complete(quiet, "roostctl sessions -b ") == ["a", "b"]
+    assert complete(quiet, "roostctl sessions -n ") == []
     assert "--wait" not in complete(quiet, "roostctl status --")
     assert complete(quiet, "roostctl log n") == ["notice"]
     assert complete(quiet, "roostctl sessions --sort m") == ["messages", "moves"]
