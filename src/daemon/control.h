@@ -122,8 +122,9 @@ void control_stop(struct control *c);
 
 /* ---- reload.c ---- */
 
-/* Logs every line of a text on its own. */
-void control_log_lines(enum log_level level, enum log_topic topic, struct strbuf *text);
+/* Logs every line of a text on its own, each behind `before`. */
+void control_log_lines(enum log_level level, enum log_topic topic, const char *before,
+    struct strbuf *text);
 
 /* Takes over config; NULL: no memory. */
 struct snapshot *control_make_snapshot(struct config *config,

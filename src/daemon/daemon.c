@@ -294,7 +294,7 @@ claim_resources(struct control *c, size_t n_workers)
 		heritage_fini(c->options->heritage);
 		ok = become_user(c, &error);
 	}
-	control_log_lines(LEVEL_ERROR, TOPIC_DAEMON, &error);
+	control_log_lines(LEVEL_ERROR, TOPIC_DAEMON, "", &error);
 	strbuf_reset(&error);
 	if (ok && c->options->core_dumps && !process_allow_core_dumps(&error))
 		log_warn(TOPIC_DAEMON, "%s", strbuf_cstr(&error));

@@ -26,7 +26,8 @@
 #include "upstream/upstream.h"
 
 void
-control_log_lines(enum log_level level, enum log_topic topic, struct strbuf *text)
+control_log_lines(enum log_level level, enum log_topic topic, const char *before,
+    struct strbuf *text)
 {
 	const char *line = strbuf_cstr(text), *end;
 
@@ -34,7 +35,7 @@ control_log_lines(enum log_level level, enum log_topic topic, struct strbuf *tex
 		end = strchr(line, '\n');
 		if (!end)
 			end = line + strlen(line);
-		log_at(level, topic, "%.*s", (int)(end - line), line);
+		log_at(level, topic, "%s%.*s", before, (int)(end - line), line);
 	}
 }
 
@@ -94,11 +95,8 @@ compare(const struct control *c, const struct config *config,
 static void
 log_changes(struct admin_reload_answer *answer)
 {
-	control_log_lines(LEVEL_NOTICE, TOPIC_CONFIG, &answer->changes);
-	if (answer->restart.len) {
-		log_warn(TOPIC_CONFIG, "these changes need a restart:");
-		control_log_lines(LEVEL_WARN, TOPIC_CONFIG, &answer->restart);
-	}
+	control_log_lines(LEVEL_NOTICE, TOPIC_CONFIG, "", &answer->changes);
+	control_log_lines(LEVEL_WARN, TOPIC_CONFIG, "needs a restart: ", &answer->restart);
 	log_notice(TOPIC_CONFIG, "configuration reloaded%s",
 	    answer->changes.len ? "" : " (nothing has changed)");
 }
@@ -225,7 +223,7 @@ control_reload(struct control *c, struct admin_reload_answer *answer)
 	} else {
 		strbuf_reset(&answer->changes);
 		strbuf_reset(&answer->restart);
-		control_log_lines(LEVEL_ERROR, TOPIC_CONFIG, &answer->problems);
+		control_log_lines(LEVEL_ERROR, TOPIC_CONFIG, "", &answer->problems);
 		log_error(TOPIC_CONFIG, "reload failed; the running one stays");
 	}
 	systemd_ready(pulse_status(c));

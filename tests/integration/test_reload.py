@@ -152,7 +152,7 @@ def test_what_needs_a_restart_is_said_until_it_comes(stage):
     config = copy.deepcopy(roost.config)
     config["workers"] = 3
     roost.reload(config)
-    assert roost.logged("these changes need a restart")
+    assert roost.logged("needs a restart: workers: 2 -> 3$")
     assert len(roost.logged("workers: 2 -> 3$")) == 2
     config["log"]["level"] = "debug"
     roost.reload(config)
