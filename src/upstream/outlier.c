@@ -161,6 +161,7 @@ outlier_note_end(const struct upstream *up, struct backend *b, bool bad,
 struct census {
 	unsigned well; /* in service, and not only because nobody asked lately */
 	unsigned serving, ailing;
+	unsigned unresolved; /* nobody knows: whoever looks them up tells */
 };
 
 static struct census
@@ -176,61 +177,90 @@ take_census(const struct upstream *up, uint64_t now_ms)
 		c.serving += serving;
 		c.well += serving && atomic_load(&b->failures) == 0;
 		c.ailing += backend_use_is_ailing(use);
+		c.unresolved += use == BACKEND_UNRESOLVED;
 	}
 	return c;
 }
 
-static uint64_t *
+static struct panic *
 panic_of(struct panics *p, uint64_t id)
 {
 	for (size_t i = 0; i < p->n; i++)
-		if (p->upstreams[i] == id)
-			return &p->upstreams[i];
+		if (p->all[i].upstream == id)
+			return &p->all[i];
 	return NULL;
 }
 
-static void
-begin(struct panics *p, const struct upstream *up, unsigned ailing)
+/* NULL: no memory; tried again at the next look. */
+static struct panic *
+panic_add(struct panics *p, uint64_t id)
 {
 	if (p->n == p->cap) {
 		size_t cap = p->cap ? p->cap * 2 : 4;
-		uint64_t *more = realloc(p->upstreams, cap * sizeof *more);
+		struct panic *more = realloc(p->all, cap * sizeof *more);
 
 		if (!more)
-			return; /* said at the next look */
-		p->upstreams = more;
+			return NULL;
+		p->all = more;
 		p->cap = cap;
 	}
-	p->upstreams[p->n++] = up->id;
-	log_about_at(LEVEL_ERROR, TOPIC_BACKEND,
-	    &(struct log_about){.upstream = up->conf->name},
-	    "upstream %s: all of its backends are out; requests go to these %u anyway",
-	    up->conf->name, ailing);
+	p->all[p->n] = (struct panic){.upstream = id};
+	return &p->all[p->n++];
+}
+
+#define tell(level, up, ...)                                   \
+	log_about_at((level), TOPIC_BACKEND,                   \
+	    &(struct log_about){.upstream = (up)->conf->name}, \
+	    "upstream %s: " __VA_ARGS__)
+
+static void
+tell_panic(const struct upstream *up, const struct census *c)
+{
+	if (c->ailing)
+		tell(LEVEL_ERROR, up,
+		    "all of its backends are out; requests go to these %u anyway",
+		    up->conf->name, c->ailing);
+	else
+		tell(LEVEL_WARN, up,
+		    "all of its backends are drained or down; what is new gets 503",
+		    up->conf->name);
+}
+
+static void
+look(struct panics *p, const struct upstream *up, const struct census *c)
+{
+	struct panic *panic = panic_of(p, up->id);
+	bool by_order = !c->ailing;
+
+	if (c->serving == 0 && !(by_order && c->unresolved)) {
+		if (panic && panic->by_order == by_order)
+			return;
+		if (!panic)
+			panic = panic_add(p, up->id);
+		if (!panic)
+			return;
+		panic->by_order = by_order;
+		tell_panic(up, c);
+	} else if (panic && c->well) {
+		tell(LEVEL_NOTICE, up, "%u of its backends are %s again",
+		    up->conf->name, c->well, panic->by_order ? "in service" : "well");
+		*panic = p->all[--p->n];
+	}
 }
 
 void
 panics_look(struct panics *p, const struct snapshot *s, uint64_t now_ms)
 {
 	for (size_t i = 0; i < s->n_upstreams; i++) {
-		const struct upstream *up = &s->upstreams[i];
-		struct census c = take_census(up, now_ms);
-		uint64_t *panic = panic_of(p, up->id);
+		struct census c = take_census(&s->upstreams[i], now_ms);
 
-		if (!panic && c.serving == 0 && c.ailing) {
-			begin(p, up, c.ailing);
-		} else if (panic && c.well) {
-			*panic = p->upstreams[--p->n];
-			log_about_at(LEVEL_NOTICE, TOPIC_BACKEND,
-			    &(struct log_about){.upstream = up->conf->name},
-			    "upstream %s: %u of its backends are well again",
-			    up->conf->name, c.well);
-		}
+		look(p, &s->upstreams[i], &c);
 	}
 }
 
 void
 panics_fini(struct panics *p)
 {
-	free(p->upstreams);
+	free(p->all);
 	*p = (struct panics){0};
 }

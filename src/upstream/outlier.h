@@ -115,10 +115,17 @@ bool outlier_may_eject(unsigned n, unsigned ejected, unsigned serving,
 
 /* ---- all out ---- */
 
-/* Says when an upstream has none but ailing backends, so that requests go to these, and
- * when that is over. Owner and thread: the control thread. Zeroed at first. */
+/* An upstream without a backend in service. */
+struct panic {
+	uint64_t upstream; /* its id */
+	bool by_order;     /* all are drained or down: nobody is served; else some are
+			      ailing, and requests go to these */
+};
+
+/* Says when that begins and when it is over. Owner and thread: the control thread.
+ * Zeroed at first. */
 struct panics {
-	uint64_t *upstreams; /* ids of those in panic */
+	struct panic *all;
 	size_t n, cap;
 };
 

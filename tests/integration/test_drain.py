@@ -48,6 +48,16 @@ def test_drained_backend_comes_back(stage):
     assert {Person(roost, f"p{i}").backend() for i in range(10)} == {"a", "b"}
 
 
+def test_nobody_left_to_serve_is_told_once(stage):
+    roost, a, b = stage.proxy("a", "b")
+    config = changed(changed(roost.config, "a", state="drain"), "b", state="down")
+    roost.reload(config)
+    roost.wait_log("upstream app: all of its backends are drained or down; what is new gets 503")
+    assert Person(roost, "p").get().status == 503
+    roost.reload(changed(config, "b", state="up"))
+    roost.wait_log("upstream app: 1 of its backends are in service again")
+
+
 def test_backend_that_is_down_gets_nothing(stage):
     roost, a, _ = stage.proxy("a", "b", rehome={"mode": "off"})
     people = [Person(roost, f"p{i}") for i in range(6)]

@@ -603,7 +603,16 @@ START_TEST(test_panic_lasts_until_one_is_well)
 	ck_assert_uint_eq(p.n, 0);
 	atomic_store(&a->admin_state, BACKEND_DOWN);
 	atomic_store(&b->admin_state, BACKEND_DOWN);
-	panics_look(&p, snapshot, 5000); /* out by order is no panic */
+	panics_look(&p, snapshot, 5000); /* out by order */
+	ck_assert_uint_eq(p.n, 1);
+	ck_assert(p.all[0].by_order);
+	atomic_store(&c->admin_state, BACKEND_UP);
+	atomic_store(&c->unhealthy, true);
+	panics_look(&p, snapshot, 5000);
+	ck_assert_uint_eq(p.n, 1);
+	ck_assert(!p.all[0].by_order); /* c is asked now */
+	atomic_store(&c->unhealthy, false);
+	panics_look(&p, snapshot, 5000);
 	ck_assert_uint_eq(p.n, 0);
 	panics_fini(&p);
 }
