@@ -122,6 +122,7 @@ libroost_a_SOURCES += \
 	src/route/leaving.c \
 	src/route/path.c src/route/path.h \
 	src/route/pins.c src/route/pins.h src/route/pins_private.h \
+	src/route/pins_pass.c \
 	src/route/pins_walk.c \
 	src/route/planner.c src/route/planner.h src/route/planner_private.h \
 	src/route/quota.c src/route/quota.h \

@@ -44,6 +44,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_log.c \
 	tests/unit/check_names.c \
 	tests/unit/check_pins.c \
+	tests/unit/check_pins_pass.c \
 	tests/unit/check_planner.c \
 	tests/unit/check_policies.c \
 	tests/unit/check_proxy_protocol.c \

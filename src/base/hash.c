@@ -18,11 +18,30 @@ static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 static uint8_t key_secret[HASH_SECRET];
 static uint8_t space_secret[HASH_SECRET];
 
+_Static_assert(sizeof(key_secret) + sizeof(space_secret) == HASH_TABLE_SECRETS,
+    "both secrets");
+
 static void
 table_secrets_draw(void)
 {
 	random_secret(key_secret, sizeof(key_secret));
 	random_secret(space_secret, sizeof(space_secret));
+}
+
+void
+hash_table_secrets(uint8_t secrets_r[HASH_TABLE_SECRETS])
+{
+	pthread_once(&table_once, table_secrets_draw);
+	memcpy(secrets_r, key_secret, sizeof(key_secret));
+	memcpy(secrets_r + sizeof(key_secret), space_secret, sizeof(space_secret));
+}
+
+void
+hash_table_inherit(const uint8_t secrets[HASH_TABLE_SECRETS])
+{
+	pthread_once(&table_once, table_secrets_draw); /* and not after this */
+	memcpy(key_secret, secrets, sizeof(key_secret));
+	memcpy(space_secret, secrets + sizeof(key_secret), sizeof(space_secret));
 }
 
 struct hash128
@@ -34,7 +53,8 @@ hash_table_key(uint64_t space, const void *p, size_t n)
 	key = XXH3_128bits_withSecret(p, n, key_secret, sizeof(key_secret));
 	mask = XXH3_128bits_withSecret(&space, sizeof(space), space_secret,
 	    sizeof(space_secret));
-	return (struct hash128){key.low64 ^ mask.low64, key.high64 ^ mask.high64};
+	return (struct hash128){key.low64 ^ mask.low64,
+	    (key.high64 ^ mask.high64) & ~HASH_ANONYMOUS};
 }
 
 uint64_t

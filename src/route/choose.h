@@ -86,11 +86,12 @@ bool choose_may_wait(const struct upstream *up, bool websocket, uint64_t now_ms)
 void choice_end(struct chooser *c, const struct upstream *up, struct choice *choice,
     uint64_t now_ms);
 
-/* A key that nobody else has. */
+/* A key that nobody else has, or will have again. */
 static inline struct hash128
 choose_anonymous_key(struct chooser *c)
 {
-	return (struct hash128){random_u64(&c->random), random_u64(&c->random)};
+	return (struct hash128){random_u64(&c->random),
+	    random_u64(&c->random) | HASH_ANONYMOUS};
 }
 
 /* The session's claim on its pin(s), kept in the session. */

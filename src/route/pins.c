@@ -43,7 +43,7 @@ pins_set_max(struct pins *pins, uint64_t max)
 	atomic_store(&pins->max, max);
 }
 
-static struct entry *
+struct entry *
 entry_find(struct shard *s, struct hash128 key)
 {
 	struct entry *e;
@@ -67,6 +67,8 @@ entry_list(struct shard *s, struct entry *e, enum idle which)
 	struct list *list = &s->lists[which];
 
 	DL_APPEND(list->head, e);
+	if (!list->news)
+		list->news = e;
 	list->count++;
 	e->list = (uint8_t)which;
 }
@@ -78,12 +80,13 @@ entry_unlist(struct shard *s, struct entry *e)
 
 	if (list->cursor == e)
 		list->cursor = e->next;
+	if (list->news == e)
+		list->news = e->next;
 	DL_DELETE(list->head, e);
 	list->count--;
 }
 
-/* Puts it where it belongs after a change, at the young end. */
-static void
+void
 entry_settle(struct shard *s, struct entry *e, uint64_t now_ms)
 {
 	enum idle which = IDLE_HTTP;
@@ -98,8 +101,7 @@ entry_settle(struct shard *s, struct entry *e, uint64_t now_ms)
 	entry_list(s, e, which);
 }
 
-/* n more are on their way to its backend (or less). */
-static void
+void
 entry_await(struct entry *e, int n)
 {
 	e->awaited = (uint16_t)(e->awaited + n);
@@ -120,7 +122,7 @@ entry_remove(struct pins *pins, struct shard *s, struct entry *e, struct entry *
 	*dead_r = e;
 }
 
-static void
+void
 entries_free(struct entry *dead)
 {
 	while (dead) {
@@ -156,8 +158,7 @@ pins_free(struct pins *pins)
 	free(pins);
 }
 
-/* Idle HTTP locks go first, then WebSocket locks without sessions; held pins never. */
-static bool
+bool
 shard_make_room(struct pins *pins, struct shard *s, struct entry **dead_r)
 {
 	uint64_t limit =
@@ -176,8 +177,7 @@ shard_make_room(struct pins *pins, struct shard *s, struct entry **dead_r)
 	return true;
 }
 
-/* A new entry in the list of held ones; the caller makes that true or settles it. */
-static struct entry *
+struct entry *
 entry_new(struct pins *pins, struct shard *s, struct hash128 key,
     struct backend *backend, uint64_t now_ms)
 {
@@ -199,9 +199,7 @@ entry_new(struct pins *pins, struct shard *s, struct hash128 key,
 	return e;
 }
 
-/* Points it elsewhere with all its sessions; its locks break. Returns what it pointed
- * to, for backend_put after the lock. */
-static struct backend *
+struct backend *
 entry_rebind(struct entry *e, struct backend *to, uint64_t now_ms)
 {
 	struct backend *from = e->backend;
@@ -281,6 +279,7 @@ pins_bind(struct pins *pins, struct hash128 key, struct backend *proposed,
 		*held_r = true;
 	if (*held_r) {
 		e->exchanges++;
+		e->inherited = false;
 		entry_settle(s, e, now_ms);
 		winner = e->backend;
 	}
@@ -300,7 +299,8 @@ pins_exchange_end(struct pins *pins, struct hash128 key, uint64_t now_ms,
 
 	if (e && e->exchanges) {
 		e->exchanges--;
-		e->http_until = now_ms + http_ms;
+		if (e->http_until < now_ms + http_ms)
+			e->http_until = now_ms + http_ms;
 		entry_settle(s, e, now_ms);
 	}
 	shard_unlock(s);
@@ -328,6 +328,16 @@ entry_for_session(struct pins *pins, struct shard *s, struct hash128 key,
 	return e;
 }
 
+/* One of those who are awaited is there. After the last it is as free to be moved as
+ * one that was never held for longer. */
+static void
+entry_arrive(struct entry *e, uint64_t now_ms)
+{
+	entry_await(e, -1);
+	if (!e->awaited && e->hold_until > now_ms + PINS_AWAIT_MS)
+		e->hold_until = now_ms + PINS_AWAIT_MS;
+}
+
 bool
 pins_session_open(struct pins *pins, struct hash128 key, struct backend *backend,
     uint64_t now_ms, uint64_t websocket_ms, bool follower)
@@ -346,8 +356,9 @@ pins_session_open(struct pins *pins, struct hash128 key, struct backend *backend
 			e->arrived = true;
 			atomic_fetch_add(&backend->sessions, 1);
 			if (e->awaited)
-				entry_await(e, -1);
+				entry_arrive(e, now_ms);
 		}
+		e->inherited = false;
 		if (e->websocket_until <= now_ms)
 			e->websocket_until = now_ms + websocket_ms;
 		entry_settle(s, e, now_ms);
@@ -457,6 +468,7 @@ move_one(struct pins *pins, struct hash128 key, struct backend *from,
 	if (moved && from != to) {
 		drop = entry_rebind(e, to, now_ms);
 		e->websocket_until = now_ms + websocket_ms;
+		e->inherited = false;
 		entry_settle(s, e, now_ms);
 		*has_follower_r = e->has_follower;
 		*follower_r = e->follower;

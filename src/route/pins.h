@@ -131,6 +131,23 @@ struct pin_row {
 size_t pins_list(struct pins *pins, struct backend *const *backends, size_t n_backends,
     uint64_t now_ms, struct pin_row *rows_r, size_t max, bool *complete_r);
 
+/* ---- from one process to the next; see pins_pass.c ---- */
+
+/* Up to max pins that have changed since they were passed on, of one shard; each holds
+ * a reference to its backend. Those of anonymous keys, which nobody will ask for again,
+ * are left out. Returns how many; *more_r: call again. One thread only. */
+size_t pins_news(struct pins *pins, struct pin_row *rows_r, size_t max, bool *more_r);
+
+/* Whoever they were passed on to has not taken them: all are news again. */
+void pins_news_again(struct pins *pins);
+
+/* Takes in one as the process before tells it, for the first time or again. Sessions
+ * that it has there are awaited here, until until_ms, or for PINS_AWAIT_MS once it has
+ * them no more; exchanges in flight and followers hold the pin as long. What became of
+ * the pin here stays where both know of it. */
+void pins_inherit(struct pins *pins, const struct pin_row *row, uint64_t now_ms,
+    uint64_t until_ms);
+
 /* Removes what nothing holds any more; called about every second. Returns how many.
  * Where locks of very different lengths lie in each other's way, some may wait for a
  * later call (about half a minute); lookups never see them. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * pins_private.h - the table of pins, for pins.c, which binds, and pins_walk.c, which
- * looks through all of them.
+ * pins_private.h - the table of pins, for pins.c, which binds, pins_walk.c, which
+ * looks through all of them, and pins_pass.c, which hands them on to another process.
  */
 #ifndef ROOST_ROUTE_PINS_PRIVATE_H
 #define ROOST_ROUTE_PINS_PRIVATE_H
@@ -34,6 +34,7 @@ struct entry {
 	bool has_follower : 1;
 	bool arrived : 1; /* a session of its own is on its backend, since it was moved
 			   */
+	bool inherited : 1; /* as the process before has told; not used here so far */
 	uint16_t awaited;
 	struct hash128 key;
 	struct hash128 follower; /* key that moves along */
@@ -44,6 +45,7 @@ struct entry {
 struct list {
 	struct entry *head;
 	struct entry *cursor; /* where a walk goes on; NULL: at the head */
+	struct entry *news;   /* from here on: changed since it was passed on */
 	size_t count;
 };
 
@@ -69,6 +71,7 @@ struct pins {
 	_Atomic size_t count;
 	_Atomic uint64_t evicted;
 	atomic_uint collect_from; /* shard */
+	unsigned news_from;       /* likewise; of who asks for news */
 };
 
 static inline struct shard *
@@ -107,5 +110,28 @@ entry_is_live(const struct entry *e, uint64_t now_ms)
 
 /* What pins.h tells of it, with a reference to its backend. */
 struct pin entry_copy(const struct entry *e);
+
+/* ---- under the shard's lock ---- */
+
+struct entry *entry_find(struct shard *s, struct hash128 key);
+
+/* A new entry in the list of held ones; the caller makes that true or settles it. */
+struct entry *entry_new(struct pins *pins, struct shard *s, struct hash128 key,
+    struct backend *backend, uint64_t now_ms);
+
+/* Puts it where it belongs after a change, at the young end. */
+void entry_settle(struct shard *s, struct entry *e, uint64_t now_ms);
+
+/* n more are on their way to its backend (or less). */
+void entry_await(struct entry *e, int n);
+
+/* Points it elsewhere with all its sessions; its locks break. Returns what it pointed
+ * to, for backend_put after the lock. */
+struct backend *entry_rebind(struct entry *e, struct backend *to, uint64_t now_ms);
+
+/* Idle HTTP locks go first, then WebSocket locks without sessions; held pins never.
+ * False: all are held. *dead_r collects what entries_free gets after the lock. */
+bool shard_make_room(struct pins *pins, struct shard *s, struct entry **dead_r);
+void entries_free(struct entry *dead);
 
 #endif

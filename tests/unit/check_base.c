@@ -328,6 +328,21 @@ START_TEST(table_keys_cannot_be_predicted)
 }
 END_TEST
 
+START_TEST(table_keys_are_the_same_under_inherited_secrets)
+{
+	uint8_t secrets[HASH_TABLE_SECRETS], others[HASH_TABLE_SECRETS];
+	struct hash128 a = hash_table_key(1, "key", 3);
+
+	hash_table_secrets(secrets);
+	for (size_t i = 0; i < sizeof(others); i++)
+		others[i] = (uint8_t)(secrets[i] + i * 7 + 1);
+	hash_table_inherit(others);
+	ck_assert(!hash128_eq(a, hash_table_key(1, "key", 3)));
+	hash_table_inherit(secrets);
+	ck_assert(hash128_eq(a, hash_table_key(1, "key", 3)));
+}
+END_TEST
+
 /* Nodes of different builds must agree: these values may never change. */
 START_TEST(stable_hashes_stay)
 {
@@ -449,6 +464,7 @@ add_number_cases(Suite *s)
 	tcase_add_test(tc, secrets_differ);
 	tcase_add_test(tc, table_keys_differ_by_content_and_space);
 	tcase_add_test(tc, table_keys_cannot_be_predicted);
+	tcase_add_test(tc, table_keys_are_the_same_under_inherited_secrets);
 	tcase_add_test(tc, stable_hashes_stay);
 	tcase_add_test(tc, keyed_hashes_depend_on_the_secret);
 	tcase_add_test(tc, fake_time_moves_only_when_told);
