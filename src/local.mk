@@ -196,10 +196,13 @@ libroost_a_SOURCES += \
 
 # puts it all together
 libroost_a_SOURCES += \
+	src/daemon/bequest.c \
 	src/daemon/control.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
 	src/daemon/ears.c src/daemon/ears.h \
+	src/daemon/estate.c src/daemon/estate.h \
 	src/daemon/files.c src/daemon/files.h \
+	src/daemon/heir.c \
 	src/daemon/heritage.c src/daemon/heritage.h \
 	src/daemon/host.c \
 	src/daemon/name_check.c src/daemon/name_check.h \

@@ -33,6 +33,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_edits.c \
 	tests/unit/check_endpoints.c \
 	tests/unit/check_errands.c \
+	tests/unit/check_estate.c \
 	tests/unit/check_files.c \
 	tests/unit/check_forwarded.c \
 	tests/unit/check_frame.c \
@@ -66,6 +67,7 @@ tests_unit_check_SOURCES = \
 fuzz_programs = \
 	tests/fuzz/fuzz_chunk \
 	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_estate \
 	tests/fuzz/fuzz_forwarded \
 	tests/fuzz/fuzz_frame \
 	tests/fuzz/fuzz_handshake \
@@ -84,6 +86,8 @@ tests_fuzz_fuzz_chunk_SOURCES = tests/fuzz/fuzz_chunk.c $(fuzz_driver)
 tests_fuzz_fuzz_chunk_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(fuzz_driver)
 tests_fuzz_fuzz_config_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_estate_SOURCES = tests/fuzz/fuzz_estate.c $(fuzz_driver)
+tests_fuzz_fuzz_estate_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_forwarded_SOURCES = tests/fuzz/fuzz_forwarded.c $(fuzz_driver)
 tests_fuzz_fuzz_forwarded_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz_frame.c $(fuzz_driver)

@@ -24,8 +24,11 @@
 
 struct admin;
 struct admin_reload_answer;
+struct amendments;
+struct bequest;
 struct event;
 struct files;
+struct heir;
 struct found;
 struct loop;
 struct pins;
@@ -55,8 +58,9 @@ struct upgrade {
 	int link;
 	struct event *event;
 	struct timer timer;
-	unsigned looks; /* how often we have looked for its end, or ours */
-	char *program;  /* owned */
+	unsigned looks;          /* how often we have looked for its end, or ours */
+	char *program;           /* owned */
+	struct bequest *bequest; /* owned; NULL: the new one has not asked */
 };
 
 /* What systemd wants to hear again and again. */
@@ -90,11 +94,13 @@ struct control {
 	atomic_size_t n_gone;    /* of these, whose threads have nothing left to do */
 	struct message all_gone; /* posted by the last of them */
 	struct event *signals[CONTROL_SIGNALS];
-	struct event *predecessor; /* NULL: there is none, or no more */
+	struct event *predecessor; /* what it says; NULL: there is none, or no more */
+	struct heir *heir;         /* NULL: it tells us nothing */
 	struct timer plan_timer, sweep_timer;
 	struct upgrade upgrade;
 	struct pulse pulse;
 	bool admin_is_heir; /* its file becomes ours when the predecessor is gone */
+	bool follows;       /* the predecessor has not said "go" yet */
 	bool stopping;
 	uint8_t secret[HASH_SECRET];
 };
@@ -135,6 +141,10 @@ struct snapshot *control_make_snapshot(struct config *config,
 struct snapshot *control_set_snapshot(struct control *c, struct snapshot *s,
     struct sockets_change *change);
 
+/* From now on these amendments of backends, or NULL: none (a reference is taken).
+ * False: no memory. */
+bool control_amend(struct control *c, struct amendments *amendments);
+
 /* Reads the configuration again and takes it over, all of it or nothing; logs what
  * changes, or what is wrong. `answer` is empty before. */
 void control_reload(struct control *c, struct admin_reload_answer *answer);
@@ -164,6 +174,25 @@ void upgrade_fini(struct control *c);
 
 /* We are the new process, or one that nobody waited for, and everything runs. */
 bool upgrade_say_ready(struct control *c);
+
+/* ---- bequest.c: of the old process ---- */
+
+/* The new one asks for what we know: tells it, and what changes. False: no memory. */
+bool bequest_begin(struct control *c);
+
+/* Tells at once what is left to be told. */
+void bequest_hurry(struct control *c);
+void bequest_end(struct control *c);
+
+/* ---- heir.c: of the new process ---- */
+
+/* Asks the one before us for what it knows, waits for it and takes it over; logs what
+ * came of it. Nothing of it is needed. Before there are workers. */
+void heir_ask(struct control *c);
+
+/* One more packet. */
+void heir_take(struct control *c, const void *p, size_t n);
+void heir_free(struct control *c);
 
 /* ---- pulse.c ---- */
 

@@ -370,7 +370,10 @@ start(struct control *c)
 	struct sockets_change *change = claim_resources(c, n_workers);
 	struct strbuf admin = STRBUF_INIT;
 
-	if (!change || !start_threads(c, n_workers, change))
+	if (!change)
+		return false;
+	heir_ask(c);
+	if (!start_threads(c, n_workers, change))
 		return false;
 	resolver_watch(c->resolver, c->snapshot);
 	prober_watch(c->prober, c->snapshot);

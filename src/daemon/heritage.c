@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "daemon/estate.h"
 #include "daemon/systemd.h"
 #include "net/listener.h"
 #include <errno.h>
@@ -14,8 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* link=5 pid=-1 7 8f 9a: sockets by number, f: with a file that is ours, a: the admin
- * API's */
+/* link=5 pid=-1 estate=1 7 8f 9a: sockets by number, f: with a file that is ours, a:
+ * the admin API's. Other words with '=' are those of another version. */
 #define VARIABLE "ROOST_HERITAGE"
 
 /* ---- the old one ---- */
@@ -23,7 +24,8 @@
 void
 heritage_begin(struct strbuf *line, int link, int pid_file)
 {
-	strbuf_printf(line, VARIABLE "=link=%d pid=%d", link, pid_file);
+	strbuf_printf(line, VARIABLE "=link=%d pid=%d estate=%d", link, pid_file,
+	    ESTATE_VERSION);
 }
 
 void
@@ -88,7 +90,9 @@ parse(struct heritage *h, char *text)
 			h->link = keep(strtol(word + 5, &end, 10));
 		} else if (strncmp(word, "pid=", 4) == 0) {
 			h->pid_file = keep(strtol(word + 4, &end, 10));
-		} else {
+		} else if (strncmp(word, "estate=", 7) == 0) {
+			h->estate = (unsigned)strtoul(word + 7, &end, 10);
+		} else if (!strchr(word, '=')) {
 			long fd = strtol(word, &end, 10);
 
 			ok = add(h, (int)fd, strchr(end, 'a') != NULL,
@@ -193,6 +197,12 @@ say(struct heritage *h, const char *text, size_t n)
 	/* if nobody hears it any more, the next thing heard is the end of the link */
 	if (h->link >= 0 && send(h->link, text, n, MSG_NOSIGNAL) < 0)
 		errno = 0;
+}
+
+void
+heritage_ask(struct heritage *h)
+{
+	say(h, "estate", 6);
 }
 
 void

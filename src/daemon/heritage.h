@@ -7,8 +7,10 @@
  * in the environment, or systemd with sockets of its own. Whose a socket is tells its
  * address, so a new configuration takes what it still wants.
  *
- * Between old and new goes, over the link: the secret; "ready" or an error as text;
- * "go", or the end of the old one, after which everything is the new one's own.
+ * Between old and new goes, over the link: the secret; "estate", upon which the old one
+ * tells what it knows (estate.h), if it offered that and the new one understands it;
+ * "ready" or an error as text; "go", or the end of the old one, after which everything
+ * is the new one's own. What changes in the old one is told as long as it lives.
  *
  * Thread: main, before any other.
  */
@@ -36,8 +38,9 @@ struct heirloom {
 struct heritage {
 	struct heirloom *heirlooms; /* owned, with what is not taken */
 	size_t n;
-	int link;     /* -1: nobody waits for us */
-	int pid_file; /* -1: none */
+	int link;        /* -1: nobody waits for us */
+	int pid_file;    /* -1: none */
+	unsigned estate; /* the format in which it would tell what it knows; 0: none */
 	bool secret_given;
 	uint8_t secret[HASH_SECRET];
 };
@@ -51,7 +54,8 @@ bool heritage_find(struct heritage *h);
 int heritage_take(struct heritage *h, bool admin, struct addr *addr, const char *path,
     bool *own_file_r);
 
-/* To the old process, if there is one. */
+/* To the old process, if there is one. Upon the first it tells what it knows. */
+void heritage_ask(struct heritage *h);
 void heritage_say_ready(struct heritage *h);
 void heritage_say_failed(struct heritage *h, const char *text);
 

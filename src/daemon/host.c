@@ -10,7 +10,6 @@
 #include "config/config.h"
 #include "daemon/heritage.h"
 #include "daemon/worker.h"
-#include "upstream/resolver.h"
 #include "upstream/upstream.h"
 
 static struct snapshot *
@@ -57,14 +56,7 @@ admin_is_stopping(void *arg)
 static bool
 admin_amend(void *arg, struct amendments *amendments)
 {
-	struct control *c = arg;
-	struct snapshot *s = snapshot_amended(c->snapshot, amendments);
-
-	if (!s)
-		return false;
-	snapshot_put(control_set_snapshot(c, s, NULL));
-	resolver_watch(c->resolver, s);
-	return true;
+	return control_amend(arg, amendments);
 }
 
 static void

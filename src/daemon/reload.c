@@ -119,6 +119,18 @@ control_set_snapshot(struct control *c, struct snapshot *s,
 	return old;
 }
 
+bool
+control_amend(struct control *c, struct amendments *amendments)
+{
+	struct snapshot *s = snapshot_amended(c->snapshot, amendments);
+
+	if (!s)
+		return false;
+	snapshot_put(control_set_snapshot(c, s, NULL));
+	resolver_watch(c->resolver, s);
+	return true;
+}
+
 static void
 take_over(struct control *c, struct snapshot *s, struct sockets_change *change)
 {
@@ -200,7 +212,7 @@ consider(struct control *c, struct config *config, struct admin_reload_answer *a
 static bool
 reload(struct control *c, struct admin_reload_answer *answer)
 {
-	if (c->stopping || c->predecessor || c->upgrade.state != UPGRADE_NONE) {
+	if (c->stopping || c->follows || c->upgrade.state != UPGRADE_NONE) {
 		/* the listeners are to be the same in both processes */
 		strbuf_puts(&answer->problems,
 		    c->stopping ? "roost is stopping\n" : "an upgrade is under way\n");

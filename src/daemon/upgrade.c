@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "config/config.h"
+#include "daemon/estate.h"
 #include "daemon/files.h"
 #include "daemon/heritage.h"
 #include "daemon/process.h"
@@ -35,6 +36,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,6 +44,7 @@ enum {
 	LOOK_MS = 20,
 	END_LOOKS = 50,  /* so often do we look for an end before we make one */
 	LEAVE_LOOKS = 3, /* turns until the admin API's socket may be closed */
+	SEND_S = 2,      /* so long may the new process take to hear us */
 };
 
 /* ---- the program ---- */
@@ -171,8 +174,11 @@ describe_heritage(const struct control *c, int link, struct strbuf *line)
 /* ---- its end ---- */
 
 static void
-link_close(struct upgrade *u)
+link_close(struct control *c)
 {
+	struct upgrade *u = &c->upgrade;
+
+	bequest_end(c);
 	if (u->event)
 		event_free(u->event);
 	u->event = NULL;
@@ -220,7 +226,7 @@ look_for_end(struct control *c)
 static void
 fail(struct control *c)
 {
-	link_close(&c->upgrade);
+	link_close(c);
 	c->upgrade.state = UPGRADE_FAILED;
 	c->upgrade.looks = 0;
 	loop_timer(c->loop, &c->upgrade.timer, 0);
@@ -250,7 +256,8 @@ leave(struct control *c)
 	loop_timer(c->loop, &c->upgrade.timer, LOOK_MS);
 }
 
-/* First we let go of what shall be its own, then we say so. */
+/* First we let go of what shall be its own, and tell what it has not heard yet, then we
+ * say so. */
 static void
 hand_over(struct control *c)
 {
@@ -261,10 +268,10 @@ hand_over(struct control *c)
 	sockets_leave(c->sockets);
 	files_free(c->files);
 	c->files = NULL;
+	bequest_hurry(c);
 	if (send(c->upgrade.link, "go", 2, MSG_NOSIGNAL) < 0)
 		log_warn(TOPIC_DAEMON, "process %ld does not listen (%s)",
 		    (long)c->upgrade.pid, strerror(errno));
-	link_close(&c->upgrade);
 	leave(c);
 }
 
@@ -282,6 +289,16 @@ log_error_text(char *text, size_t n)
 }
 
 static void
+ask_answer(struct control *c)
+{
+	if (!bequest_begin(c))
+		log_error(TOPIC_DAEMON,
+		    "out of memory (what process %ld would hear of pins, backends and "
+		    "health)",
+		    (long)c->upgrade.pid);
+}
+
+static void
 on_link(evutil_socket_t fd, short what, void *arg)
 {
 	struct control *c = arg;
@@ -290,11 +307,15 @@ on_link(evutil_socket_t fd, short what, void *arg)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n == 5 && memcmp(text, "ready", 5) == 0) {
-		hand_over(c);
+	if (c->upgrade.state == UPGRADE_DONE) {
+		link_close(c); /* it has nothing to say any more */
 		return;
 	}
-	if (n > 0)
+	if (n == 5 && memcmp(text, "ready", 5) == 0)
+		hand_over(c);
+	else if (n == 6 && memcmp(text, "estate", 6) == 0)
+		ask_answer(c);
+	else if (n > 0)
 		log_error_text(text, (size_t)n);
 	else
 		fail(c);
@@ -355,17 +376,18 @@ start(struct control *c, const int link[2], struct strbuf *text_r)
 	if (!error)
 		return true;
 	strbuf_printf(text_r, "%s: %s", u->program, strerror(error));
-	link_close(u);
+	link_close(c);
 	return false;
 }
 
 bool
 upgrade_start(struct control *c, struct strbuf *text_r)
 {
+	const struct timeval patience = {.tv_sec = SEND_S};
 	struct upgrade *u = &c->upgrade;
 	int link[2];
 
-	if (c->stopping || u->state != UPGRADE_NONE || c->predecessor) {
+	if (c->stopping || u->state != UPGRADE_NONE || c->follows) {
 		strbuf_puts(text_r,
 		    c->stopping ? "roost is stopping" : "one is under way already");
 		return false;
@@ -375,6 +397,8 @@ upgrade_start(struct control *c, struct strbuf *text_r)
 		strbuf_puts(text_r, strerror(u->program ? errno : ENOMEM));
 		return false;
 	}
+	/* it may hang, and must not take us along */
+	setsockopt(link[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (!start(c, link, text_r))
 		return false;
 	u->state = UPGRADE_STARTING;
@@ -393,25 +417,36 @@ upgrade_cancel(struct control *c)
 
 	if (u->state != UPGRADE_STARTING && u->state != UPGRADE_FAILED)
 		return;
-	link_close(u);
+	link_close(c);
 	timer_clear(&u->timer);
 	kill(u->pid, SIGKILL);
 	waitpid(u->pid, NULL, 0);
 	u->state = UPGRADE_NONE;
 }
 
+static void
+predecessor_forget(struct control *c)
+{
+	struct heritage *heritage = c->options->heritage;
+
+	if (c->predecessor)
+		event_free(c->predecessor);
+	c->predecessor = NULL;
+	if (heritage->link >= 0)
+		close(heritage->link);
+	heritage->link = -1;
+	heir_free(c);
+}
+
 void
 upgrade_fini(struct control *c)
 {
 	upgrade_cancel(c);
+	bequest_hurry(c);
+	link_close(c);
 	timer_clear(&c->upgrade.timer);
 	free(c->upgrade.program);
-	if (c->predecessor)
-		event_free(c->predecessor);
-	c->predecessor = NULL;
-	if (c->options->heritage->link >= 0)
-		close(c->options->heritage->link);
-	c->options->heritage->link = -1;
+	predecessor_forget(c);
 }
 
 /* ---- the new one ---- */
@@ -430,26 +465,35 @@ take_pid_file(struct control *c)
 	strbuf_fini(&error);
 }
 
-/* "go", or the end of the process before us: all is ours. */
+/* All is ours. */
 static void
-on_predecessor(evutil_socket_t fd, short what, void *arg)
+take_over(struct control *c)
 {
-	struct control *c = arg;
-	char text[8];
-
-	if (recv(fd, text, sizeof text, MSG_DONTWAIT) < 0 &&
-	    (errno == EAGAIN || errno == EINTR))
-		return;
-	event_free(c->predecessor);
-	c->predecessor = NULL;
-	close(c->options->heritage->link);
-	c->options->heritage->link = -1;
+	c->follows = false;
 	take_pid_file(c);
 	sockets_own(c->sockets);
 	if (c->admin && c->admin_is_heir)
 		admin_own(c->admin);
 	pulse_start(c);
 	log_notice(TOPIC_DAEMON, "taken over from the process before");
+}
+
+/* "go", before and after it what changes there, and at last its end. */
+static void
+on_predecessor(evutil_socket_t fd, short what, void *arg)
+{
+	struct control *c = arg;
+	char said[ESTATE_PACKET + 1];
+	ssize_t n = recv(fd, said, sizeof said, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0)
+		predecessor_forget(c);
+	if (n > 0 && !(n == 2 && memcmp(said, "go", 2) == 0))
+		heir_take(c, said, (size_t)n);
+	else if (c->follows)
+		take_over(c);
 }
 
 bool
@@ -465,6 +509,7 @@ upgrade_say_ready(struct control *c)
 	    on_predecessor, c);
 	if (!c->predecessor || event_add(c->predecessor, NULL))
 		return false;
+	c->follows = true;
 	heritage_say_ready(heritage);
 	return true;
 }

@@ -3,9 +3,10 @@
  * amend.h - what was changed of backends while roost runs, over what the file says.
  *
  * A change lives until the file says something else about the same thing, the backend
- * is removed, or roost ends: an amendment keeps both the row of the file as it was and
- * the row as it is to be, so that a later file can be held against the first. Key by
- * key: a new weight in the file says nothing about a backend that was set to drain.
+ * is removed, or roost ends (an upgrade hands it on): an amendment keeps both the row
+ * of the file as it was and the row as it is to be, so that a later file can be held
+ * against the first. Key by key: a new weight in the file says nothing about a backend
+ * that was set to drain.
  *
  * Owner: reference counted, one reference per snapshot. Thread: immutable, any.
  */

@@ -321,6 +321,8 @@ probe_add(struct prober *p, struct backend *b)
 		return NULL; /* taken to be well, as without checks */
 	probe->prober = p;
 	probe->backend = backend_get(b);
+	/* the process before us may have found out */
+	probe->health.bad = atomic_load(&b->unhealthy);
 	timer_init(&probe->timer, on_timer);
 	probe->next = p->probes;
 	p->probes = probe;

@@ -4,10 +4,12 @@
  */
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "daemon/estate.h"
 #include "daemon/heritage.h"
 #include "net/listener.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -131,7 +133,11 @@ START_TEST(secret_and_words_go_over_the_link)
 	heritage_begin(&line, link[1], -1);
 	pass();
 	ck_assert(h.secret_given);
+	ck_assert_uint_eq(h.estate, ESTATE_VERSION);
 	ck_assert_mem_eq(h.secret, secret, sizeof(secret));
+	heritage_ask(&h);
+	ck_assert_int_eq(recv(link[0], text, sizeof(text), 0), 6);
+	ck_assert_mem_eq(text, "estate", 6);
 	heritage_say_ready(&h);
 	ck_assert_int_eq(recv(link[0], text, sizeof(text), 0), 5);
 	ck_assert_mem_eq(text, "ready", 5);
@@ -139,6 +145,17 @@ START_TEST(secret_and_words_go_over_the_link)
 	ck_assert_int_eq(recv(link[0], text, sizeof(text), 0), 8);
 	close(link[0]);
 	heritage_say_ready(&h); /* nobody hears it, and nothing happens */
+}
+END_TEST
+
+START_TEST(words_of_another_version_are_left_alone)
+{
+	strbuf_puts(&line, "ROOST_HERITAGE=link=-1 pid=-1 later=7 sooner=0f");
+	(void)strbuf_cstr(&line);
+	pass();
+	ck_assert_uint_eq(h.n, 0);
+	ck_assert_uint_eq(h.estate, 0);
+	ck_assert_int_ge(fcntl(0, F_GETFD), 0);
 }
 END_TEST
 
@@ -182,6 +199,7 @@ suite_heritage(void)
 	tcase_add_test(t, sockets_are_told_apart_by_address_and_use);
 	tcase_add_test(t, any_port_is_any_of_the_predecessors);
 	tcase_add_test(t, secret_and_words_go_over_the_link);
+	tcase_add_test(t, words_of_another_version_are_left_alone);
 	tcase_add_test(t, what_is_no_socket_is_closed);
 	tcase_add_test(t, what_was_for_one_process_is_not_passed_on);
 	suite_add_tcase(s, t);
