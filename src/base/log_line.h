@@ -25,8 +25,9 @@ struct log_event {
 };
 
 /* Each appends as much of it as fits into line, which is over memory of at least
- * LOG_LINE_MIN bytes; a message that is too long is cut, never the line's end. */
-enum { LOG_LINE_MIN = 1024 };
+ * LOG_LINE_MIN bytes; a message that is too long is cut, never the line's end. The
+ * journal gets what a line is about twice, so it needs LOG_JOURNAL_MIN. */
+enum { LOG_LINE_MIN = 1024, LOG_JOURNAL_MIN = 4096 };
 
 /* "TIME LEVEL TOPIC: MESSAGE request=ID client=ADDRESS" and a newline. With a priority
  * (systemd's "<N>") where the reader of stderr is the journal. */

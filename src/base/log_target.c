@@ -34,6 +34,9 @@
 
 enum { LINE_BYTES = 2048, JOURNAL_BYTES = 8192, TAG_MAX = 64 };
 
+static_assert((int)LINE_BYTES >= (int)LOG_LINE_MIN, "a line's end is never cut");
+static_assert((int)JOURNAL_BYTES >= (int)LOG_JOURNAL_MIN, "as above");
+
 enum { WAIT_MS = 20, WAIT_AGAIN_MS = 1000, TELL_MS = 1000, COMPLAIN_MS = 10000 };
 
 enum kind { KIND_OF_FILE, KIND_OF_SYSLOG, KIND_OF_JOURNAL };

@@ -721,6 +721,28 @@ START_TEST(the_journal_gets_fields)
 }
 END_TEST
 
+/* Each byte becomes four. */
+START_TEST(the_journal_has_room_for_all_fields_and_some_of_the_message)
+{
+	char memory[LOG_JOURNAL_MIN], odd[400];
+	struct strbuf line = strbuf_over(memory, sizeof memory);
+	const struct log_about about = {odd, odd, odd, NULL, odd, odd};
+	const struct log_event e = {.topic = TOPIC_LISTENER,
+	    .about = &about,
+	    .held_back = UINT64_MAX,
+	    .message = STR("said")};
+	const char *text;
+
+	memset(odd, 0xff, sizeof odd - 1);
+	odd[sizeof odd - 1] = '\0';
+	log_line_journal(&line, &e,
+	    "a-name-of-64-bytes-that-is-as-long-as-one-may-be-0123456789-abcd");
+	text = strbuf_cstr(&line);
+	ck_assert_ptr_nonnull(strstr(text, "\nMESSAGE=listener: said request=\\xff"));
+	ck_assert_int_eq(text[line.len - 1], '\n');
+}
+END_TEST
+
 START_TEST(a_socket_that_is_not_there_is_said_at_once)
 {
 	ck_assert(!open_as(LEVEL_INFO, FORMAT_TEXT, "syslog"));
@@ -838,6 +860,8 @@ suite_log(void)
 
 	tcase_add_test(sockets, syslog_gets_datagrams);
 	tcase_add_test(sockets, the_journal_gets_fields);
+	tcase_add_test(sockets,
+	    the_journal_has_room_for_all_fields_and_some_of_the_message);
 	tcase_add_test(sockets, a_socket_that_is_not_there_is_said_at_once);
 	tcase_add_test(sockets, a_daemon_that_was_started_anew_is_found_again);
 	tcase_add_test(sockets, a_stalled_daemon_holds_nobody_up);
