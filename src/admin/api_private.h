@@ -124,9 +124,6 @@ struct place {
 bool place_init(struct place *p, const struct upstream *up, const char *name);
 void place_fini(struct place *p);
 
-/* Sessions and exchanges that point there, and sockets that are there. */
-uint64_t place_held(const struct place *p);
-
 /* Answers with `reply` when the place (taken over) is empty, or after ms; 0: at once.
  */
 void call_wait_empty(struct call *c, struct place *place, uint64_t ms,

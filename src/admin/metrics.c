@@ -119,7 +119,8 @@ add_up(struct exposition *e, const struct snapshot *s)
 	return true;
 }
 
-bool
+/* False: no memory. */
+static bool
 exposition_write(const struct admin *a, struct strbuf *out)
 {
 	struct exposition e = {.admin = a, .out = out, .now_ms = clock_now_ms()};

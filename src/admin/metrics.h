@@ -33,9 +33,6 @@ struct exposition {
 	struct backend_counts *backends;   /* of the snapshot, one after the other */
 };
 
-/* False: no memory. */
-bool exposition_write(const struct admin *a, struct strbuf *out);
-
 /* Writes the beginning of a sample's line: the name and suffix, the metric's labels
  * with these values (a label whose value is "" is left out), and le, unless NULL. The
  * caller adds a value and '\n'. */

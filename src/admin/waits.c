@@ -60,7 +60,8 @@ place_fini(struct place *p)
 	*p = (struct place){.n = 0};
 }
 
-uint64_t
+/* Sessions and exchanges that point there, and sockets that are there. */
+static uint64_t
 place_held(const struct place *p)
 {
 	uint64_t held = 0;

@@ -36,11 +36,6 @@ static const char *const topic_names[TOPIC_COUNT] = {
     [TOPIC_LIBRARY] = "library",
 };
 
-static const char *const format_names[] = {
-    [FORMAT_TEXT] = "text",
-    [FORMAT_JSON] = "json",
-};
-
 const struct log_kind_row log_kinds[KIND_COUNT] = {
 #define KIND(symbol, level, topic, lines, text) \
 	[KIND_##symbol] = {LEVEL_##level, TOPIC_##topic, lines, text},
@@ -104,38 +99,16 @@ log_topic_name(enum log_topic topic)
 	return topic_names[topic];
 }
 
-static bool
-name_find(const char *const names[], size_t count, const char *text, size_t *index_r)
+bool
+log_level_parse(const char *text, enum log_level *level_r)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(names[i], text) == 0) {
-			*index_r = i;
+	for (int i = LEVEL_DEBUG; i <= LEVEL_ERROR; i++) {
+		if (strcmp(level_names[i], text) == 0) {
+			*level_r = (enum log_level)i;
 			return true;
 		}
 	}
 	return false;
-}
-
-bool
-log_level_parse(const char *text, enum log_level *level_r)
-{
-	size_t i;
-
-	if (!name_find(level_names, LEVEL_ERROR + 1, text, &i))
-		return false;
-	*level_r = (enum log_level)i;
-	return true;
-}
-
-bool
-log_format_parse(const char *text, enum log_format *format_r)
-{
-	size_t i;
-
-	if (!name_find(format_names, FORMAT_JSON + 1, text, &i))
-		return false;
-	*format_r = (enum log_format)i;
-	return true;
 }
 
 /* ---- opening ---- */

@@ -174,9 +174,8 @@ void log_tick(void);
 uint64_t log_dropped(void);
 uint64_t log_held_back(void);
 
-/* "debug" ... "error"; "text" or "json". False: none of them. */
+/* "debug" ... "error". False: none of them. */
 bool log_level_parse(const char *text, enum log_level *level_r);
-bool log_format_parse(const char *text, enum log_format *format_r);
 const char *log_level_name(enum log_level level);
 const char *log_topic_name(enum log_topic topic);
 

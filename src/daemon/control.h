@@ -123,9 +123,6 @@ bool control_read_secret(const char *path, uint8_t secret_r[HASH_SECRET],
 bool signals_catch(struct control *c);
 void signals_forget(struct control *c);
 
-/* The first time in good order, the second time now. */
-void control_stop(struct control *c);
-
 /* ---- reload.c ---- */
 
 /* Logs every line of a text on its own, each behind `before`. */

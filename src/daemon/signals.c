@@ -18,8 +18,9 @@
 #include <event2/event.h>
 #include <signal.h>
 
-void
-control_stop(struct control *c)
+/* The first time in good order, the second time now. */
+static void
+stop(struct control *c)
 {
 	const struct worker_stop how = {
 	    .why = REASON_SHUTDOWN,
@@ -66,7 +67,7 @@ on_signal(evutil_socket_t number, short what, void *arg)
 			sink_reopen(c->access_log);
 		break;
 	case SIGUSR2: start_upgrade(c); break;
-	default: control_stop(c);
+	default: stop(c);
 	}
 }
 

@@ -67,7 +67,8 @@ drop_conn(struct exchange *x)
 		conn_close(conn);
 }
 
-struct door *
+/* The one way out of every exchange. Returns its door. */
+static struct door *
 exchange_end(struct exchange *x, enum reason why)
 {
 	struct front *f = x->front;
@@ -140,7 +141,9 @@ log_failure(const struct exchange *x, enum reason why)
 	    x->begun ? " in the middle of its response" : "", reason_text(why));
 }
 
-void
+/* Answers the client in roost's own name and ends the exchange. Only while it has seen
+ * nothing of a response. */
+static void
 exchange_answer(struct exchange *x, struct reply *reply)
 {
 	struct strbuf *out = &x->front->out;

@@ -108,14 +108,6 @@ struct exchange {
 
 #define EXCHANGE_MAGIC 0x45584348u
 
-/* The one way out of every exchange. Returns its door. */
-struct door *exchange_end(struct exchange *x, enum reason why);
-
-/* Answers the client in roost's own name and ends the exchange. Only while it has seen
- * nothing of a response. */
-struct reply;
-void exchange_answer(struct exchange *x, struct reply *reply);
-
 /* It counts no more for its client's limits. Idempotent; before the end of the response
  * goes out, since the client may then send its next request to another worker. A
  * session takes over the seat first. */

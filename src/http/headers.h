@@ -41,8 +41,6 @@ struct forwarding {
 void headers_write_request(struct strbuf *out, const struct head *head,
     const struct forwarding *f);
 
-enum { SET_COOKIE_MAX = 160 };
-
 struct answer {
 	unsigned minor;      /* what the client speaks */
 	bool keep_alive;     /* will the client's connection stay open? */

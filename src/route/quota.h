@@ -111,7 +111,7 @@ void quota_seat_move(struct quota *q, struct quota_seat *to, struct quota_seat *
  * to each in less than half a minute. Control thread. */
 void quota_sweep(struct quota *q, uint64_t now_ms);
 
-/* Clients remembered. Any thread. */
+/* Clients remembered: what tests look at. Any thread. */
 size_t quota_size(const struct quota *q);
 
 #endif

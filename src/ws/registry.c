@@ -148,8 +148,9 @@ registry_remove(struct registry *r, struct session *s)
 	r->n_sessions--;
 }
 
-struct session *
-registry_find(struct registry *r, struct hash128 key)
+/* The first session of a client (next_of_key leads on), or NULL. */
+static struct session *
+first_of(const struct registry *r, struct hash128 key)
 {
 	struct group *g;
 
@@ -193,7 +194,7 @@ registry_rehome(struct registry *r, struct hash128 key, struct backend *to,
 {
 	struct session *s, *next;
 
-	for (s = registry_find(r, key); s; s = next) {
+	for (s = first_of(r, key); s; s = next) {
 		next = s->next_of_key;
 		if (s->home != to || s->move)
 			rehome_start(s, to, why, delay_ms);

@@ -49,9 +49,6 @@ void registry_init(struct registry *r, struct loop *loop, struct pools *pools,
 bool registry_add(struct registry *r, struct session *s);
 void registry_remove(struct registry *r, struct session *s);
 
-/* The first session of a client (next_of_key leads on), or NULL. */
-struct session *registry_find(struct registry *r, struct hash128 key);
-
 /* A walk over all sessions, newest first, which may pause between turns: sessions that
  * end meanwhile are left out, new ones are not met. */
 struct registry_walk {

@@ -288,15 +288,11 @@ END_TEST
 START_TEST(names_are_read)
 {
 	enum log_level level = LEVEL_ERROR;
-	enum log_format format = FORMAT_TEXT;
 
 	ck_assert(log_level_parse("debug", &level) && level == LEVEL_DEBUG);
 	ck_assert(log_level_parse("error", &level) && level == LEVEL_ERROR);
 	ck_assert(!log_level_parse("Error", &level));
 	ck_assert(!log_level_parse("", &level));
-	ck_assert(log_format_parse("json", &format) && format == FORMAT_JSON);
-	ck_assert(log_format_parse("text", &format) && format == FORMAT_TEXT);
-	ck_assert(!log_format_parse("xml", &format));
 }
 END_TEST
 
