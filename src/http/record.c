@@ -105,19 +105,14 @@ void
 door_record_refusal(const struct door *d, enum reason why)
 {
 	char peer[ADDR_TEXT];
-	struct access_record r = {
-	    .wall_ms = clock_wall_ms(),
-	    .client = str_of(d->client_text),
-	    .peer = str_of(addr_print(&d->peer, false, peer)),
-	    .status = (unsigned)reason_status(why),
-	    .reason = str_of(reason_label(why)),
-	    .head_us = between(d->head_us, clock_now_us()),
-	    .queue_us = UINT64_MAX,
-	    .connect_us = UINT64_MAX,
-	    .first_byte_us = UINT64_MAX,
-	    .total_us = UINT64_MAX,
-	};
+	struct access_record r = access_record_empty();
 
+	r.wall_ms = clock_wall_ms();
+	r.client = str_of(d->client_text);
+	r.peer = str_of(addr_print(&d->peer, false, peer));
+	r.status = (unsigned)reason_status(why);
+	r.reason = str_of(reason_label(why));
+	r.head_us = between(d->head_us, clock_now_us());
 	tally(&view_counts(d->front->view, NULL)->failures[why], 1);
 	if (access_is_on(d->front->access))
 		access_put(d->front->access, &r);

@@ -84,25 +84,20 @@ log_end(const struct session *s, enum reason why, enum cause cause)
 static void
 record_end(const struct session *s, enum reason why)
 {
-	struct access_record r = {
-	    .session = true,
-	    .status = 101,
-	    .upstream = str_of(s->home->upstream),
-	    .backend = str_of(s->home->name),
-	    .chosen_by = str_of(choose_by_name((enum choose_by)s->chosen_by)),
-	    .reason = str_of(reason_label(why == REASON_CLOSED ? REASON_NONE : why)),
-	    .bytes_in = s->client.bytes,
-	    .bytes_out = s->backend.bytes,
-	    .head_us = UINT64_MAX,
-	    .queue_us = UINT64_MAX,
-	    .connect_us = UINT64_MAX,
-	    .first_byte_us = UINT64_MAX,
-	    .messages_in = s->client.messages,
-	    .messages_out = s->backend.messages,
-	    .close_code = seen_code(&s->client),
-	    .ended_by = str_of(side_names[s->ended_by]),
-	};
+	struct access_record r = access_record_empty();
 
+	r.session = true;
+	r.status = 101;
+	r.upstream = str_of(s->home->upstream);
+	r.backend = str_of(s->home->name);
+	r.chosen_by = str_of(choose_by_name((enum choose_by)s->chosen_by));
+	r.reason = str_of(reason_label(why == REASON_CLOSED ? REASON_NONE : why));
+	r.bytes_in = s->client.bytes;
+	r.bytes_out = s->backend.bytes;
+	r.messages_in = s->client.messages;
+	r.messages_out = s->backend.messages;
+	r.close_code = seen_code(&s->client);
+	r.ended_by = str_of(side_names[s->ended_by]);
 	access_note_fill(s->note, &r);
 	r.id = (struct str){s->id, SESSION_ID}; /* not the request's */
 	r.total_us = clock_now_us() - s->note->start_us;
