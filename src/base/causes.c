@@ -10,11 +10,8 @@
 
 enum { FIRST_CODE = 1000, SLOT_3000 = 16, SLOT_4000, SLOT_OTHER };
 
-static const struct row {
-	const char *label, *text;
-} rows[CAUSE_COUNT] = {
-#define CAUSE(symbol, name, words) \
-	[CAUSE_##symbol] = {.label = (name), .text = (words)},
+static const char *const cause_labels[CAUSE_COUNT] = {
+#define CAUSE(symbol, label, text) [CAUSE_##symbol] = (label),
 #include "base/causes.def"
 #undef CAUSE
 };
@@ -23,14 +20,7 @@ const char *
 cause_label(enum cause cause)
 {
 	assert(cause < CAUSE_COUNT);
-	return rows[cause].label;
-}
-
-const char *
-cause_text(enum cause cause)
-{
-	assert(cause < CAUSE_COUNT);
-	return rows[cause].text;
+	return cause_labels[cause];
 }
 
 unsigned

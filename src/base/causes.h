@@ -15,9 +15,6 @@ enum cause {
 /* For metrics, API and log: lower case, no blanks. */
 const char *cause_label(enum cause cause);
 
-/* For people. */
-const char *cause_text(enum cause cause);
-
 /* Close codes are counted in few slots: 1000 to 1015 each, then 3000-3999, 4000-4999
  * and the rest. */
 enum { CODE_SLOTS = 16 + 3 };

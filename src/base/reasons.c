@@ -13,13 +13,9 @@ static const struct row {
 	const char *label;
 	const char *text;
 	int status;
-	bool is_error;
 } rows[REASON_COUNT] = {
-#define REASON(symbol, name, http, error, words) \
-	[REASON_##symbol] = {.label = (name),    \
-	    .text = (words),                     \
-	    .status = (http),                    \
-	    .is_error = (error)},
+#define REASON(symbol, name, http, words) \
+	[REASON_##symbol] = {.label = (name), .text = (words), .status = (http)},
 #include "base/reasons.def"
 #undef REASON
 };
@@ -47,10 +43,4 @@ int
 reason_status(enum reason why)
 {
 	return row_of(why)->status;
-}
-
-bool
-reason_is_error(enum reason why)
-{
-	return row_of(why)->is_error;
 }

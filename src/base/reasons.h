@@ -5,10 +5,8 @@
 #ifndef ROOST_BASE_REASONS_H
 #define ROOST_BASE_REASONS_H
 
-#include <stdbool.h>
-
 enum reason {
-#define REASON(symbol, label, status, is_error, text) REASON_##symbol,
+#define REASON(symbol, label, status, text) REASON_##symbol,
 #include "base/reasons.def"
 #undef REASON
 	REASON_COUNT
@@ -22,8 +20,5 @@ const char *reason_text(enum reason why);
 
 /* HTTP status a client gets for it; 0 where none. */
 int reason_status(enum reason why);
-
-/* Worth a warning, as opposed to the ordinary end of things. */
-bool reason_is_error(enum reason why);
 
 #endif

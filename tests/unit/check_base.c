@@ -412,8 +412,6 @@ START_TEST(reasons_come_from_the_table)
 	ck_assert_str_eq(reason_label(REASON_NO_BACKEND), "no_backend");
 	ck_assert_str_eq(reason_text(REASON_NO_BACKEND), "no usable backend");
 	ck_assert_int_eq(reason_status(REASON_NO_BACKEND), 503);
-	ck_assert(reason_is_error(REASON_NO_BACKEND));
-	ck_assert(!reason_is_error(REASON_DONE));
 }
 END_TEST
 
