@@ -76,9 +76,9 @@ fuzz_programs = \
 	tests/fuzz/fuzz_response
 
 if FUZZER
-fuzz_driver =
+fuzz_driver = tests/fuzz/fuzz.h
 else
-fuzz_driver = tests/fuzz/replay.c
+fuzz_driver = tests/fuzz/fuzz.h tests/fuzz/replay.c
 endif
 
 check_PROGRAMS += $(fuzz_programs)

@@ -5,10 +5,8 @@
  * The first byte chooses how the rest is cut; data, trailers, end and verdict must not
  * depend on it.
  */
+#include "fuzz.h"
 #include "message/chunk.h"
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct result {
 	enum chunk_event event;
@@ -17,13 +15,6 @@ struct result {
 	uint64_t data_sum; /* depends on every byte and its place */
 	struct str trailers;
 };
-
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 take_step(struct chunk_decoder *d, struct result *r, const char *p, size_t shown)

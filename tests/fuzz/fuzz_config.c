@@ -6,9 +6,7 @@
 #include "base/strbuf.h"
 #include "config/config.h"
 #include "config/load.h"
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static void
 check_round_trip(const struct config *config)

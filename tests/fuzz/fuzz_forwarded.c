@@ -8,20 +8,11 @@
  * what they promise, and a rewritten one is understood as the same path again.
  */
 #include "base/strbuf.h"
+#include "fuzz.h"
 #include "message/forwarded.h"
 #include "route/path.h"
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MAX_LINES = 8 };
-
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 line_add(struct head *head, enum header_id id, struct str value)

@@ -8,11 +8,8 @@
  * Only of text that is bad the place depends on them: it lies between the frame's
  * beginning and the first bad byte.
  */
+#include "fuzz.h"
 #include "ws/frame.h"
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What data[0] asks for. */
 struct setting {
@@ -33,13 +30,6 @@ struct log {
 	size_t n;
 	size_t consumed;
 };
-
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 note(struct log *log, struct event e)

@@ -7,19 +7,10 @@
  * accept value they hold: the one of RFC 6455, 1.3.
  */
 #include "base/strbuf.h"
+#include "fuzz.h"
 #include "message/head.h"
 #include "message/response.h"
 #include "ws/handshake.h"
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* What we offer is longer than what was offered by whole parameters only, and offering
  * it again adds nothing. */

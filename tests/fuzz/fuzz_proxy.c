@@ -6,17 +6,8 @@
  * However little of the bytes has come, the verdict is MORE or that on all of them. The
  * addresses of a header, written in either version, give the same addresses.
  */
+#include "fuzz.h"
 #include "net/proxy_protocol.h"
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static bool
 same_header(const struct proxy_header *a, const struct proxy_header *b)

@@ -2,23 +2,8 @@
  *
  * fuzz_response.c - any bytes as a response head, to GET and to HEAD.
  */
+#include "fuzz.h"
 #include "message/response.h"
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static bool
-lies_within(struct str s, const char *p, size_t n)
-{
-	return s.n == 0 || (s.p >= p && s.n <= n && s.p + s.n <= p + n);
-}
 
 static void
 response_check(const struct response *r, enum method method, const char *p, size_t n)
