@@ -65,15 +65,23 @@ tests_unit_check_SOURCES = \
 
 # One program per pure parser. Without --enable-fuzzer they replay their corpus.
 fuzz_programs = \
+	tests/fuzz/fuzz_check \
 	tests/fuzz/fuzz_chunk \
 	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_dns \
 	tests/fuzz/fuzz_estate \
 	tests/fuzz/fuzz_forwarded \
 	tests/fuzz/fuzz_frame \
 	tests/fuzz/fuzz_handshake \
 	tests/fuzz/fuzz_head \
+	tests/fuzz/fuzz_headers \
+	tests/fuzz/fuzz_line \
+	tests/fuzz/fuzz_peek \
 	tests/fuzz/fuzz_proxy \
-	tests/fuzz/fuzz_response
+	tests/fuzz/fuzz_replay \
+	tests/fuzz/fuzz_response \
+	tests/fuzz/fuzz_route \
+	tests/fuzz/fuzz_text
 
 if FUZZER
 fuzz_driver = tests/fuzz/fuzz.h
@@ -82,10 +90,14 @@ fuzz_driver = tests/fuzz/fuzz.h tests/fuzz/replay.c
 endif
 
 check_PROGRAMS += $(fuzz_programs)
+tests_fuzz_fuzz_check_SOURCES = tests/fuzz/fuzz_check.c $(fuzz_driver)
+tests_fuzz_fuzz_check_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_chunk_SOURCES = tests/fuzz/fuzz_chunk.c $(fuzz_driver)
 tests_fuzz_fuzz_chunk_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(fuzz_driver)
 tests_fuzz_fuzz_config_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz_dns.c $(fuzz_driver)
+tests_fuzz_fuzz_dns_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_estate_SOURCES = tests/fuzz/fuzz_estate.c $(fuzz_driver)
 tests_fuzz_fuzz_estate_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_forwarded_SOURCES = tests/fuzz/fuzz_forwarded.c $(fuzz_driver)
@@ -96,10 +108,22 @@ tests_fuzz_fuzz_handshake_SOURCES = tests/fuzz/fuzz_handshake.c $(fuzz_driver)
 tests_fuzz_fuzz_handshake_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_head_SOURCES = tests/fuzz/fuzz_head.c $(fuzz_driver)
 tests_fuzz_fuzz_head_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_headers_SOURCES = tests/fuzz/fuzz_headers.c $(fuzz_driver)
+tests_fuzz_fuzz_headers_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_line_SOURCES = tests/fuzz/fuzz_line.c $(fuzz_driver)
+tests_fuzz_fuzz_line_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_peek_SOURCES = tests/fuzz/fuzz_peek.c $(fuzz_driver)
+tests_fuzz_fuzz_peek_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c $(fuzz_driver)
 tests_fuzz_fuzz_proxy_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_replay_SOURCES = tests/fuzz/fuzz_replay.c $(fuzz_driver)
+tests_fuzz_fuzz_replay_LDFLAGS = $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_response_SOURCES = tests/fuzz/fuzz_response.c $(fuzz_driver)
 tests_fuzz_fuzz_response_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_route_SOURCES = tests/fuzz/fuzz_route.c $(fuzz_driver)
+tests_fuzz_fuzz_route_LDFLAGS = $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz_text.c $(fuzz_driver)
+tests_fuzz_fuzz_text_LDFLAGS = $(FUZZER_LDFLAGS)
 
 TESTS += tests/fuzz/replay_corpora.sh
 EXTRA_DIST += tests/fuzz/replay_corpora.sh tests/fuzz/replay.c tests/fuzz/corpus \
