@@ -41,8 +41,8 @@ class Stage:
         self.others += started
         return [b.ready() for b in started]
 
-    def scripted(self, script, name="scripted"):
-        b = ScriptedBackend(script, name)
+    def scripted(self, script, name="scripted", path=None):
+        b = ScriptedBackend(script, name, path)
         self.others.append(b)
         return b
 

@@ -230,7 +230,7 @@ def test_accepts_and_hangs(stage):
         gate.reset()
         wait_until(lambda: states(admin) == ["reconnecting"], "it is without a backend")
         ws.send("held")
-        wait_until(lambda: hang.seen > 0, "it was tried")
+        wait_until(lambda: hang.accepted > 0, "it was tried")
         let_up(roost)
         assert ws.read() == "held"
         assert ws.whoami() == "b"

@@ -8,7 +8,7 @@ import socket
 import threading
 
 import pytest
-from peers.backend import closed_port
+from peers.backend import answering, closed_port
 from peers.client import Person
 from peers.roost import changed, entry, settings
 from peers.waiting import SANITIZED, holds_for, wait_until
@@ -210,53 +210,25 @@ def test_hanging_backend_delays_nobody(stage):
 
 def test_unix_socket_is_checked(stage, tmp_path):
     path = str(tmp_path / "app.sock")
-    answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
-    checks = []
-
-    def serve(server):
-        while True:
-            try:
-                sock, _ = server.accept()
-            except OSError:
-                return
-            with sock:
-                checks.append(sock.recv(1000))
-                sock.sendall(answers[0])
-
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
-        server.listen(16)
-        threading.Thread(target=serve, args=(server,), daemon=True).start()
-        roost = stage.roost(settings([{"name": "u", "address": "unix:" + path}],
-                                     health=http("/up")))
-        wait_until(lambda: len(checks) >= 3, "checks")
-        assert b"\r\nHost: localhost\r\n" in checks[0]
-        assert not roost.logged("unhealthy")
-        answers[0] = b"HTTP/1.1 500 No\r\n\r\n"
-        roost.wait_log(r"app/u is unhealthy \(status 500\)")
+    answer = b"HTTP/1.1 %s OK\r\nContent-Length: 0\r\n\r\n"
+    server = stage.scripted(answering(answer % b"200", close=True), path=path)
+    roost = stage.roost(settings([{"name": "u", "address": server.address}],
+                                 health=http("/up")))
+    wait_until(lambda: len(server.heads) >= 3, "checks")
+    assert b"\r\nHost: localhost\r\n" in server.heads[0]
+    assert not roost.logged("unhealthy")
+    server.script = answering(answer % b"500", close=True)
+    roost.wait_log(r"app/u is unhealthy \(status 500\)")
 
 
 def test_backend_that_wants_a_proxy_header_gets_one(stage):
-    got = []
-
-    def serve(server):
-        while True:
-            try:
-                sock, _ = server.accept()
-            except OSError:
-                return
-            with sock:
-                got.append(sock.recv(1000))
-                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=serve, args=(server,), daemon=True).start()
-        address = "127.0.0.1:%d" % server.getsockname()[1]
-        roost = stage.roost(settings([{"name": "p", "address": address}],
-                                     proxy_protocol="v1", health=http("/up")))
-        wait_until(lambda: len(got) >= 3, "checks")
-        assert got[0].startswith(b"PROXY UNKNOWN\r\nGET /up HTTP/1.1\r\n")
-        assert not roost.logged("unhealthy")
+    good = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", close=True)
+    server = stage.scripted(good)
+    roost = stage.roost(settings([{"name": "p", "address": server.address}],
+                                 proxy_protocol="v1", health=http("/up")))
+    wait_until(lambda: len(server.heads) >= 3, "checks")
+    assert server.heads[0].startswith(b"PROXY UNKNOWN\r\nGET /up HTTP/1.1\r\n")
+    assert not roost.logged("unhealthy")
 
 
 def test_reload_keeps_the_verdict_and_drops_it_with_the_section(stage):

@@ -8,9 +8,9 @@ import os
 import select
 import socket
 import subprocess
-import threading
 from types import SimpleNamespace
 
+from .server import Server
 from .waiting import DEADLINE, scaled, wait_until
 
 APP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "app.py")
@@ -96,26 +96,15 @@ class Backend:
         return SimpleNamespace(**self.order("open"))
 
 
-class ScriptedBackend:
-    """Accepts connections in a thread and serves each by calling
-    script(sock, head) once per request head; the script returns False to close."""
+class ScriptedBackend(Server):
+    """Serves each connection by calling script(sock, head) once per request head; the
+    script returns False to close."""
 
-    def __init__(self, script, name="scripted"):
+    def __init__(self, script, name="scripted", path=None):
         self.name = name
         self.script = script
         self.heads = []
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+        super().__init__(path)
 
     def serve(self, sock):
         with sock:
@@ -136,9 +125,6 @@ class ScriptedBackend:
                 return b""
             head += byte
         return head
-
-    def stop(self):
-        self.listener.close()
 
 
 def answering(answer, close=False):

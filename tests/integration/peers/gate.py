@@ -10,9 +10,10 @@ import threading
 
 from . import frames
 from .backend import ScriptedBackend
+from .server import Server
 
 
-class Gate:
+class Gate(Server):
     """`how` new connections fare: "open", "hang", "blink" (101, and gone) or a status
     that each handshake is refused with."""
 
@@ -23,20 +24,8 @@ class Gate:
         self.flowing = threading.Event()
         self.flowing.set()
         self.pairs = []
-        self.seen = 0  # connections
         self.handshakes = 0
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            self.seen += 1
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+        super().__init__()
 
     def serve(self, sock):
         try:
@@ -106,9 +95,9 @@ class Gate:
 
     def stop(self):
         self.flowing.set()
-        for sock in [self.listener, *(s for pair in self.pairs for s in pair)]:
+        super().stop()
+        for sock in [s for pair in self.pairs for s in pair]:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-        self.listener.close()

@@ -5,10 +5,11 @@ with, which it keeps for the test to look at.
 """
 
 import ipaddress
-import os
 import socket
 import struct
 import threading
+
+from .server import Server
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -102,7 +103,7 @@ def pump(source, sink):
                 pass
 
 
-class Relay:
+class Relay(Server):
     """path: listen on a unix socket there. header: connections begin with one."""
 
     def __init__(self, backend, path=None, header=False):
@@ -111,26 +112,7 @@ class Relay:
         self.header = header
         self.headers = []  # one for each connection
         self.mistakes = []
-        self.accepted = 0
-        self.path = path
-        if path:
-            self.listener = socket.socket(socket.AF_UNIX)
-            self.listener.bind(path)
-            self.listener.listen(128)
-            self.address = f"unix:{path}"
-        else:
-            self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-            self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            self.accepted += 1
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+        super().__init__(path)
 
     def serve(self, sock):
         try:
@@ -147,10 +129,3 @@ class Relay:
         back.join()
         sock.close()
         app.close()
-
-    def stop(self):
-        # a thread that is in accept would keep a closed listener alive
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        if self.path and os.path.exists(self.path):
-            os.unlink(self.path)
