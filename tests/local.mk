@@ -12,6 +12,7 @@ tests_unit_check_LDADD = $(LDADD) $(CHECK_LIBS) $(BROTLI_DECODER_LIBS)
 tests_unit_check_SOURCES = \
 	tests/unit/main.c \
 	tests/unit/rig.c tests/unit/rig.h \
+	tests/unit/steering.c tests/unit/steering.h \
 	tests/unit/suites.def \
 	tests/unit/check_access_log.c \
 	tests/unit/check_addr.c \

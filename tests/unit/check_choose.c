@@ -3,9 +3,9 @@
  * check_choose.c - the order of precedence, identities, and what a choice costs.
  */
 #include "base/clock.h"
-#include "rig.h"
 #include "route/choose.h"
 #include "route/pins.h"
+#include "steering.h"
 
 #include <check.h>
 #include <sched.h>
@@ -17,7 +17,6 @@ Suite *suite_choose(void);
 enum { WEBSOCKET = 300000, HTTP = 15000 };
 
 static struct backend *b0, *b1, *b2;
-static uint64_t now;
 
 static void
 configure(const char *settings)
@@ -29,26 +28,10 @@ configure(const char *settings)
 }
 
 static void
-tick(uint64_t ms)
-{
-	clock_fake_advance(ms);
-	now = clock_now_ms();
-}
-
-static void
 setup(void)
 {
-	clock_fake_set(1000000);
-	now = clock_now_ms();
-	rig_begin(1);
+	steering_begin();
 	configure("");
-}
-
-static void
-teardown(void)
-{
-	rig_end();
-	clock_fake_stop();
 }
 
 /* Clients */
@@ -97,51 +80,7 @@ returning(const struct choice *c, const struct backend *chosen, uint64_t issued_
 
 /* Requests */
 
-static struct choice
-ask(struct client_key key, bool websocket)
-{
-	struct choice c;
-
-	ck_assert(choose(&rig.chooser, rig.up, &key, websocket, NULL, now, &c));
-	return c;
-}
-
 /* One whole exchange; returns its backend and, in *by_r, why. */
-static struct backend *
-exchange(struct client_key key, enum choose_by *by_r)
-{
-	struct choice c = ask(key, false);
-	struct backend *b = c.backend;
-
-	if (by_r)
-		*by_r = c.by;
-	choice_end(&rig.chooser, rig.up, &c, now);
-	return b;
-}
-
-static struct claim
-open_session(struct client_key key, struct backend **b_r, struct choice *choice_r)
-{
-	struct choice c = ask(key, true);
-	struct claim claim;
-
-	if (b_r)
-		*b_r = c.backend;
-	if (choice_r)
-		*choice_r = c;
-	claim = choose_session_opened(&rig.chooser, rig.up, &c, now);
-	choice_end(&rig.chooser, rig.up, &c, now);
-	ck_assert(claim.held);
-	return claim;
-}
-
-static void
-close_session(struct claim *claim, bool clean)
-{
-	choose_session_closed(&rig.chooser, rig.up, claim, clean, now);
-	ck_assert(!claim->held);
-}
-
 static void
 set_state(struct backend *b, enum backend_admin_state state)
 {
@@ -990,7 +929,7 @@ order(void)
 {
 	TCase *t = tcase_create("order");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, steering_end);
 	tcase_add_test(t, the_policy_chooses_first_and_the_http_lock_afterwards);
 	tcase_add_test(t, an_exchange_in_flight_holds_its_backend);
 	tcase_add_test(t, http_goes_where_the_socket_is);
@@ -1018,7 +957,7 @@ identities(void)
 {
 	TCase *t = tcase_create("identities");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, steering_end);
 	tcase_add_test(t, a_client_without_identity_costs_no_pin);
 	tcase_add_test(t, a_fresh_cookie_stands_for_the_http_lock);
 	tcase_add_test(t, a_stale_or_foreign_cookie_steers_nothing);
@@ -1038,7 +977,7 @@ moving(void)
 {
 	TCase *t = tcase_create("moving");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, steering_end);
 	tcase_add_test(t, choosers_see_each_others_choices);
 	tcase_add_test(t, the_first_two_requests_of_a_client_agree);
 	tcase_add_test(t,
@@ -1142,7 +1081,7 @@ on_the_way(void)
 {
 	TCase *t = tcase_create("on the way");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, steering_end);
 	tcase_add_test(t, who_was_sent_away_finds_its_place_kept);
 	tcase_add_test(t, a_place_is_not_kept_for_ever);
 	tcase_add_test(t, a_move_is_not_taken_back_once_a_session_has_arrived);

@@ -6,9 +6,9 @@
  */
 #include "base/clock.h"
 #include "base/strbuf.h"
-#include "rig.h"
 #include "route/choose.h"
 #include "route/pins.h"
+#include "steering.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -18,7 +18,6 @@ Suite *suite_policies(void);
 enum { N = 3, FAR = 400000 /* ms: longer than any lock */ };
 
 static struct backend *b[N];
-static uint64_t now;
 
 /* keys: of the upstream; more: of each backend */
 static void
@@ -33,67 +32,7 @@ configure(const char *keys, const char *more0, const char *more1, const char *mo
 		b[i] = rig.up->backends[i];
 }
 
-static void
-setup(void)
-{
-	clock_fake_set(1000000);
-	now = clock_now_ms();
-	rig_begin(1);
-}
-
-static void
-teardown(void)
-{
-	rig_end();
-	clock_fake_stop();
-}
-
-static void
-tick(uint64_t ms)
-{
-	clock_fake_advance(ms);
-	now = clock_now_ms();
-}
-
 static const struct client_key nobody = {.found = false};
-
-static struct choice
-ask(struct client_key key, bool websocket)
-{
-	struct choice c;
-
-	ck_assert(choose(&rig.chooser, rig.up, &key, websocket, NULL, now, &c));
-	return c;
-}
-
-static struct backend *
-exchange(struct client_key key)
-{
-	struct choice c = ask(key, false);
-	struct backend *chosen = c.backend;
-
-	choice_end(&rig.chooser, rig.up, &c, now);
-	return chosen;
-}
-
-static struct claim
-open_session(struct client_key key, struct backend **b_r)
-{
-	struct choice c = ask(key, true);
-	struct claim claim = choose_session_opened(&rig.chooser, rig.up, &c, now);
-
-	if (b_r)
-		*b_r = c.backend;
-	choice_end(&rig.chooser, rig.up, &c, now);
-	ck_assert(claim.held);
-	return claim;
-}
-
-static void
-close_session(struct claim *claim)
-{
-	choose_session_closed(&rig.chooser, rig.up, claim, true, now);
-}
 
 static int
 index_of(const struct backend *one)
@@ -111,7 +50,7 @@ spread(unsigned n, unsigned got_r[N])
 {
 	memset(got_r, 0, N * sizeof(*got_r));
 	while (n--)
-		got_r[index_of(exchange(nobody))]++;
+		got_r[index_of(exchange(nobody, NULL))]++;
 }
 
 /* Hash */
@@ -123,7 +62,7 @@ START_TEST(hash_agrees_with_another_node_and_with_itself_after_a_restart)
 
 	configure("balance: hash,", "", "", "");
 	for (uint64_t i = 0; i < 200; i++) {
-		first[i] = exchange(rig_client(i));
+		first[i] = exchange(rig_client(i), NULL);
 		got[index_of(first[i])]++;
 	}
 	for (int i = 0; i < N; i++)
@@ -131,7 +70,7 @@ START_TEST(hash_agrees_with_another_node_and_with_itself_after_a_restart)
 	/* nothing is left but the names of things */
 	rig_forget(99);
 	for (uint64_t i = 200; i-- > 0;)
-		ck_assert_ptr_eq(exchange(rig_client(i)), first[i]);
+		ck_assert_ptr_eq(exchange(rig_client(i), NULL), first[i]);
 }
 END_TEST
 
@@ -142,13 +81,13 @@ START_TEST(hash_takes_no_notice_of_the_order_of_backends)
 
 	configure("balance: hash,", "", "", "");
 	for (uint64_t i = 0; i < 200; i++)
-		name[i] = exchange(rig_client(i))->name[1];
+		name[i] = exchange(rig_client(i), NULL)->name[1];
 	rig_forget(2);
 	memcpy(swap, rig.up->backends, sizeof(swap));
 	rig.up->backends[0] = swap[2];
 	rig.up->backends[2] = swap[0];
 	for (uint64_t i = 0; i < 200; i++)
-		ck_assert_int_eq(exchange(rig_client(i))->name[1], name[i]);
+		ck_assert_int_eq(exchange(rig_client(i), NULL)->name[1], name[i]);
 	memcpy(rig.up->backends, swap, sizeof(swap));
 }
 END_TEST
@@ -160,11 +99,11 @@ START_TEST(hash_gives_back_who_was_lent)
 
 	configure("balance: hash,", "", "", "");
 	for (uint64_t i = 0; i < 200; i++)
-		first[i] = exchange(rig_client(i));
+		first[i] = exchange(rig_client(i), NULL);
 	tick(FAR);
 	configure("balance: hash,", "", "state: down", "");
 	for (uint64_t i = 0; i < 200; i++) {
-		struct backend *other = exchange(rig_client(i));
+		struct backend *other = exchange(rig_client(i), NULL);
 
 		ck_assert_ptr_ne(other, b[1]);
 		lent += first[i] == b[1];
@@ -174,7 +113,7 @@ START_TEST(hash_gives_back_who_was_lent)
 	configure("balance: hash,", "", "", "");
 	tick(FAR);
 	for (uint64_t i = 0; i < 200; i++)
-		ck_assert_ptr_eq(exchange(rig_client(i)), first[i]);
+		ck_assert_ptr_eq(exchange(rig_client(i), NULL), first[i]);
 }
 END_TEST
 
@@ -195,7 +134,7 @@ START_TEST(hash_chooses_for_the_identity_that_it_issues)
 		back.stable = client_key_stable_of_id(rig.up->id, c.cookie_id);
 		ck_assert(hash128_eq(back.hash, c.key));
 		got[index_of(c.backend)]++;
-		ck_assert_ptr_eq(exchange(back), c.backend);
+		ck_assert_ptr_eq(exchange(back, NULL), c.backend);
 		choice_end(&rig.chooser, rig.up, &c, now);
 	}
 	for (int i = 0; i < N; i++)
@@ -223,15 +162,15 @@ START_TEST(hash_finds_the_next_for_a_session_that_is_moved)
 
 	configure("balance: hash,", "", "", "");
 	for (uint64_t i = 0; i < 50; i++) {
-		claim = open_session(rig_client(i), &from);
+		claim = open_session(rig_client(i), &from, NULL);
 		to = choose_rehome(&rig.chooser, rig.up, &claim, from, now);
 		ck_assert_ptr_ne(to, from);
 		backend_put(to);
-		close_session(&claim);
+		close_session(&claim, true);
 		/* and so would do every other node that does not see `from` */
 		tick(FAR);
 		atomic_store(&from->admin_state, BACKEND_DOWN);
-		later = exchange(rig_client(i));
+		later = exchange(rig_client(i), NULL);
 		ck_assert_ptr_eq(later, to);
 		atomic_store(&from->admin_state, BACKEND_UP);
 		tick(FAR);
@@ -304,20 +243,20 @@ START_TEST(sessions_and_exchanges_count_as_they_cost)
 
 	configure("session_cost: 1, exchange_cost: 10,", "", "", "state: down");
 	for (uint64_t i = 0; i < 4; i++)
-		claims[i] = open_session(rig_client(i), NULL);
+		claims[i] = open_session(rig_client(i), NULL, NULL);
 	ck_assert_uint_eq(backend_load(b[0]), 2);
 	c = ask(nobody, false);
 	ck_assert_uint_eq(backend_load(c.backend), 12);
 	ck_assert_uint_eq(backend_held(c.backend), 3);
 	/* ten sessions' worth: the next ones all go to the other */
 	for (uint64_t i = 0; i < 9; i++)
-		ck_assert_ptr_ne(exchange(nobody), c.backend);
+		ck_assert_ptr_ne(exchange(nobody, NULL), c.backend);
 	configure("session_cost: 0, exchange_cost: 3,", "", "", "state: down");
 	ck_assert_uint_eq(backend_load(c.backend), 3);
 	choice_end(&rig.chooser, rig.up, &c, now);
 	ck_assert_uint_eq(backend_load(b[0]), 0);
 	for (int i = 0; i < 4; i++)
-		close_session(&claims[i]);
+		close_session(&claims[i], true);
 }
 END_TEST
 
@@ -346,10 +285,10 @@ START_TEST(limits_count_heads_not_costs)
 
 	configure("session_cost: 100, limits: {max_connections: 3},", "", "state: down",
 	    "state: down");
-	claim = open_session(rig_client(1), NULL);
+	claim = open_session(rig_client(1), NULL, NULL);
 	ck_assert_uint_eq(backend_load(b[0]), 100);
 	ck_assert_int_eq(backend_use(b[0], now), BACKEND_USABLE);
-	close_session(&claim);
+	close_session(&claim, true);
 }
 END_TEST
 
@@ -423,11 +362,11 @@ START_TEST(who_is_bound_to_it_does_not_wait_for_slow_start)
 	struct claim claim;
 
 	configure("slow_start: 100s,", "", "", "");
-	claim = open_session(rig_client(1), &home);
+	claim = open_session(rig_client(1), &home, NULL);
 	backend_warm_up(home, now);
 	for (int i = 0; i < 20; i++)
-		ck_assert_ptr_eq(exchange(rig_client(1)), home);
-	close_session(&claim);
+		ck_assert_ptr_eq(exchange(rig_client(1), NULL), home);
+	close_session(&claim, true);
 }
 END_TEST
 
@@ -467,15 +406,15 @@ START_TEST(a_backup_takes_what_does_not_fit)
 
 	configure("limits: {max_sessions: 1},", "", "", "backup: true");
 	for (uint64_t i = 0; i < 3; i++)
-		claims[i] = open_session(rig_client(i), &at[i]);
+		claims[i] = open_session(rig_client(i), &at[i], NULL);
 	ck_assert_ptr_ne(at[0], b[2]);
 	ck_assert_ptr_ne(at[1], b[2]);
 	ck_assert_ptr_eq(at[2], b[2]);
 	/* for exchanges the others are not full */
 	for (int i = 0; i < 10; i++)
-		ck_assert_ptr_ne(exchange(nobody), b[2]);
+		ck_assert_ptr_ne(exchange(nobody, NULL), b[2]);
 	for (int i = 0; i < 3; i++)
-		close_session(&claims[i]);
+		close_session(&claims[i], true);
 	configure("limits: {max_connections: 1},", "", "", "backup: true");
 	for (int i = 0; i < 3; i++)
 		c[i] = ask(nobody, false);
@@ -491,15 +430,15 @@ START_TEST(a_client_goes_back_from_a_backup_unless_a_socket_is_there)
 	struct backend *at;
 
 	configure("", "state: down", "state: down", "backup: true");
-	ck_assert_ptr_eq(exchange(rig_client(1)), b[2]);
-	claim = open_session(rig_client(2), &at);
+	ck_assert_ptr_eq(exchange(rig_client(1), NULL), b[2]);
+	claim = open_session(rig_client(2), &at, NULL);
 	ck_assert_ptr_eq(at, b[2]);
 	configure("", "", "state: down", "backup: true");
-	ck_assert_ptr_eq(exchange(rig_client(1)), b[0]);
-	ck_assert_ptr_eq(exchange(rig_client(2)), b[2]);
-	close_session(&claim);
-	ck_assert_ptr_eq(exchange(rig_client(2)), b[0]);
-	ck_assert_ptr_eq(exchange(rig_client(1)), b[0]);
+	ck_assert_ptr_eq(exchange(rig_client(1), NULL), b[0]);
+	ck_assert_ptr_eq(exchange(rig_client(2), NULL), b[2]);
+	close_session(&claim, true);
+	ck_assert_ptr_eq(exchange(rig_client(2), NULL), b[0]);
+	ck_assert_ptr_eq(exchange(rig_client(1), NULL), b[0]);
 }
 END_TEST
 
@@ -510,9 +449,9 @@ START_TEST(a_backup_keeps_a_client_that_is_in_the_middle_of_something)
 	configure("", "state: down", "state: down", "backup: true");
 	polling = ask(rig_client(1), false);
 	configure("", "", "", "backup: true");
-	ck_assert_ptr_eq(exchange(rig_client(1)), b[2]);
+	ck_assert_ptr_eq(exchange(rig_client(1), NULL), b[2]);
 	choice_end(&rig.chooser, rig.up, &polling, now);
-	ck_assert_ptr_ne(exchange(rig_client(1)), b[2]);
+	ck_assert_ptr_ne(exchange(rig_client(1), NULL), b[2]);
 }
 END_TEST
 
@@ -522,11 +461,11 @@ START_TEST(a_session_goes_to_a_backup_when_its_backend_dies_last)
 	struct backend *from, *to;
 
 	configure("", "", "state: down", "backup: true");
-	claim = open_session(rig_client(1), &from);
+	claim = open_session(rig_client(1), &from, NULL);
 	to = choose_rehome(&rig.chooser, rig.up, &claim, from, now);
 	ck_assert_ptr_eq(to, b[2]);
 	backend_put(to);
-	close_session(&claim);
+	close_session(&claim, true);
 }
 END_TEST
 
@@ -538,14 +477,14 @@ START_TEST(counts_that_are_wrong_are_found)
 
 	configure("", "", "", "");
 	for (uint64_t i = 0; i < 20; i++)
-		claims[i] = open_session(rig_client(i % 7), NULL);
+		claims[i] = open_session(rig_client(i % 7), NULL, NULL);
 	ck_assert(pins_counts_are_right(rig.pins, rig.up->backends, N));
 	atomic_fetch_add(&b[1]->sessions, 1);
 	ck_assert(!pins_counts_are_right(rig.pins, rig.up->backends, N));
 	ck_assert(pins_counts_are_right(rig.pins, rig.up->backends, 1));
 	atomic_fetch_sub(&b[1]->sessions, 1);
 	for (int i = 0; i < 20; i++)
-		close_session(&claims[i]);
+		close_session(&claims[i], true);
 	ck_assert(pins_counts_are_right(rig.pins, rig.up->backends, N));
 }
 END_TEST
@@ -555,7 +494,7 @@ policies(void)
 {
 	TCase *t = tcase_create("policies");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, steering_begin, steering_end);
 	tcase_add_test(t,
 	    hash_agrees_with_another_node_and_with_itself_after_a_restart);
 	tcase_add_test(t, hash_takes_no_notice_of_the_order_of_backends);
@@ -577,7 +516,7 @@ weights(void)
 {
 	TCase *t = tcase_create("slow start and backups");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, steering_begin, steering_end);
 	tcase_add_test(t, a_backend_that_came_up_gets_its_weight_by_and_by);
 	tcase_add_test(t, a_backend_that_failed_starts_slowly_again);
 	tcase_add_test(t, every_policy_starts_slowly);
