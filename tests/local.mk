@@ -14,6 +14,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/rig.c tests/unit/rig.h \
 	tests/unit/steering.c tests/unit/steering.h \
 	tests/unit/suites.def \
+	tests/unit/yaml_rig.c tests/unit/yaml_rig.h \
 	tests/unit/check_access_log.c \
 	tests/unit/check_addr.c \
 	tests/unit/check_amend.c \

@@ -5,7 +5,7 @@
 #include "base/strbuf.h"
 #include "config/config.h"
 #include "config/form.h"
-#include "config/load.h"
+#include "yaml_rig.h"
 #include <check.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -29,28 +29,6 @@ Suite *suite_config_routes(void);
 #define NOT_EDITABLE                                                                \
 	"those of framing (Content-Length, Transfer-Encoding, Trailer, TE) and of " \
 	"the connection (Connection, Keep-Alive, Upgrade, Proxy-*)\n"
-
-static struct config *
-good(const char *yaml)
-{
-	struct strbuf errors = STRBUF_INIT;
-	struct config *c = config_parse("r.yaml", yaml, strlen(yaml), NULL, &errors);
-
-	ck_assert_msg(c && errors.len == 0, "%s\n%s", yaml, strbuf_cstr(&errors));
-	strbuf_fini(&errors);
-	return c;
-}
-
-static void
-bad(const char *yaml, const char *expected)
-{
-	struct strbuf errors = STRBUF_INIT;
-	struct config *c = config_parse("r.yaml", yaml, strlen(yaml), NULL, &errors);
-
-	ck_assert_ptr_null(c);
-	ck_assert_str_eq(strbuf_cstr(&errors), expected);
-	strbuf_fini(&errors);
-}
 
 /* ---- listeners ---- */
 
@@ -666,46 +644,12 @@ END_TEST
 
 /* ---- dump and diff ---- */
 
-static void
-check_round_trip(const char *yaml)
-{
-	struct strbuf text = STRBUF_INIT, again = STRBUF_INIT, changes = STRBUF_INIT;
-	struct config *a = good(yaml), *b;
-
-	config_dump(a, &text);
-	b = good(strbuf_cstr(&text));
-	config_diff(a, b, &changes, &changes);
-	ck_assert_str_eq(strbuf_cstr(&changes), "");
-	config_dump(b, &again);
-	ck_assert_str_eq(strbuf_cstr(&text), strbuf_cstr(&again));
-	config_free(a);
-	config_free(b);
-	strbuf_fini(&text);
-	strbuf_fini(&again);
-	strbuf_fini(&changes);
-}
-
 START_TEST(test_dump_loads_to_an_equal_configuration)
 {
 	check_round_trip(everything);
 	check_round_trip(unix_listener);
 }
 END_TEST
-
-static void
-check_diff(const char *a, const char *b, const char *changes, const char *restart)
-{
-	struct strbuf changed = STRBUF_INIT, needed = STRBUF_INIT;
-	struct config *old = good(a), *new = good(b);
-
-	config_diff(old, new, &changed, &needed);
-	ck_assert_str_eq(strbuf_cstr(&changed), changes);
-	ck_assert_str_eq(strbuf_cstr(&needed), restart);
-	config_free(old);
-	config_free(new);
-	strbuf_fini(&changed);
-	strbuf_fini(&needed);
-}
 
 START_TEST(test_diff_of_lists_and_maps)
 {
