@@ -12,6 +12,7 @@ tests_unit_check_LDADD = $(LDADD) $(CHECK_LIBS) $(BROTLI_DECODER_LIBS)
 tests_unit_check_SOURCES = \
 	tests/unit/main.c \
 	tests/unit/rig.c tests/unit/rig.h \
+	tests/unit/stand.c tests/unit/stand.h \
 	tests/unit/steering.c tests/unit/steering.h \
 	tests/unit/suites.def \
 	tests/unit/yaml_rig.c tests/unit/yaml_rig.h \
@@ -45,6 +46,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_heartbeat.c \
 	tests/unit/check_heritage.c \
 	tests/unit/check_log.c \
+	tests/unit/check_moves.c \
 	tests/unit/check_names.c \
 	tests/unit/check_pins.c \
 	tests/unit/check_pins_pass.c \

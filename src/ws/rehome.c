@@ -261,8 +261,8 @@ move_failed(struct rehoming *m, enum reason why)
 		count_reconnect(s);
 	}
 	try_again(m, why);
-	if (was_cut && s->state == SESSION_CONNECTED && !s->move)
-		half_resume(&s->client); /* it stays with the old one */
+	if (was_cut && s->state == SESSION_CONNECTED)
+		half_resume(&s->client); /* it stays with the old one, or does so far */
 }
 
 void

@@ -244,6 +244,7 @@ cut(struct rehoming *m)
 	if (choose_points_to(s->registry->chooser, &s->claim, s->home,
 		clock_now_ms())) {
 		move_end(m);
+		half_resume(&s->client); /* it may have been stopped here */
 		return;
 	}
 	choose_rehome_done(s->registry->chooser, s->up, &s->claim, m->to,
@@ -292,7 +293,7 @@ move_look_later(struct rehoming *m)
 		m->until_ms = clock_now_ms() + s->up->conf->rehome.drain_timeout_ms;
 		rehome_look(s);
 	}
-	if (m->state != MOVE_DRAINING)
+	if (s->move == m && m->state != MOVE_DRAINING)
 		set_look(m);
 }
 

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * check_moves.c - moves of a session, one event at a time: those orders of
+ * events that a test from outside cannot bring about at will.
+ */
+#include "stand.h"
+
+#include "route/pins.h"
+#include <check.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+Suite *suite_moves(void);
+
+static uint8_t heard[100000];
+
+static void
+setup(void)
+{
+	stand_begin(1, "drain_timeout: 2s, backoff: 1s,", 0);
+}
+
+static size_t
+hear(int fd)
+{
+	bool end;
+
+	stand_turn();
+	return stand_hear(fd, heard, sizeof heard, &end);
+}
+
+#define say(fd, literal) stand_say(fd, literal, sizeof(literal) - 1)
+
+#define CLIENT_SAYS(letter) "\x81\x81\0\0\0\0" letter
+
+/* The frames that have come to an end are these, and no more. */
+#define ck_hears(fd, literal)                                          \
+	do {                                                           \
+		size_t n_ = hear(fd);                                  \
+		ck_assert_uint_eq(n_, sizeof(literal) - 1);            \
+		ck_assert_mem_eq(heard, literal, sizeof(literal) - 1); \
+	} while (0)
+
+static int
+old_backend(void)
+{
+	return stand.lines[0].fd;
+}
+
+/* The client's pin is led back, as it is when another session of it could not
+ * move. */
+static void
+take_pin_back(void)
+{
+	struct session *s = stand.s;
+	uint64_t now = clock_now_ms();
+
+	ck_assert(
+	    pins_move(rig.pins, s->claim.key, rig.up->backends[1], s->home, now, 1000));
+}
+
+/* The client is to be moved to b1, which has agreed; but the old backend speaks
+ * unasked and the client was heard just now, so this is no moment to cut. */
+static struct line *
+move_until_cutting(void)
+{
+	struct line *line;
+
+	say(old_backend(), "\x81\x01u");
+	ck_hears(stand.client, "\x81\x01u");
+	ck_assert(stand_move(1));
+	stand_pass(20);
+	line = stand_accept(1);
+	ck_assert_ptr_nonnull(line);
+	hear(line->fd);
+	say(stand.client, CLIENT_SAYS("a"));
+	ck_hears(old_backend(), CLIENT_SAYS("a"));
+	stand_greet(line, NULL, 0);
+	stand_turn();
+	ck_assert(stand.s->move && !rehome_is_cut(stand.s));
+	return line;
+}
+
+/* A second later the end of the client's message, which is under way, will do.
+ */
+static struct line *
+move_until_wanted(void)
+{
+	struct line *line = move_until_cutting();
+
+	say(stand.client, "\x01\x81\0\0\0\0b");
+	stand_pass(1200);
+	ck_hears(old_backend(), "\x01\x81\0\0\0\0b");
+	ck_assert(stand.s->cut_wanted);
+	return line;
+}
+
+/* ---- the cut ---- */
+
+START_TEST(a_pin_that_is_back_at_the_cut_holds_up_nobody)
+{
+	move_until_wanted();
+	take_pin_back();
+	say(stand.client, "\x80\x81\0\0\0\0c" CLIENT_SAYS("d"));
+	ck_hears(old_backend(), "\x80\x81\0\0\0\0c" CLIENT_SAYS("d"));
+	ck_assert_ptr_null(stand.s->move);
+}
+END_TEST
+
+START_TEST(a_pin_that_is_back_when_patience_ends_ends_the_move)
+{
+	move_until_cutting();
+	take_pin_back();
+	for (int i = 0; i < 60 && stand.s->move; i++) { /* it is never silent */
+		say(stand.client, CLIENT_SAYS("b"));
+		stand_pass(20);
+		ck_hears(old_backend(), CLIENT_SAYS("b"));
+	}
+	ck_assert_ptr_null(stand.s->move);
+	stand_pass(1000);
+}
+END_TEST
+
+START_TEST(words_held_for_a_backend_that_dies_go_to_the_old_one)
+{
+	struct line *line = move_until_wanted();
+
+	say(stand.client, "\x80\x81\0\0\0\0c" CLIENT_SAYS("d"));
+	ck_hears(old_backend(), "\x80\x81\0\0\0\0c");
+	ck_assert(rehome_is_cut(stand.s));
+	close(line->fd);
+	line->fd = -1;
+	ck_hears(old_backend(), CLIENT_SAYS("d"));
+	/* and still do when it is tried again */
+	say(stand.client, CLIENT_SAYS("e"));
+	ck_hears(old_backend(), CLIENT_SAYS("e"));
+	stand_pass(2000);
+	ck_assert_ptr_nonnull(stand_accept(1));
+}
+END_TEST
+
+Suite *
+suite_moves(void)
+{
+	Suite *suite = suite_create("moves");
+	TCase *t = tcase_create("moves");
+
+	tcase_add_checked_fixture(t, setup, stand_end);
+	tcase_add_test(t, a_pin_that_is_back_at_the_cut_holds_up_nobody);
+	tcase_add_test(t, a_pin_that_is_back_when_patience_ends_ends_the_move);
+	tcase_add_test(t, words_held_for_a_backend_that_dies_go_to_the_old_one);
+	suite_add_tcase(suite, t);
+	return suite;
+}
