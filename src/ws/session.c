@@ -144,6 +144,17 @@ is_done(const struct half *h)
 	       (h->close_sent && h->close_code && !stream_queued(&h->stream));
 }
 
+/* One that broke the rules cannot be understood any more, and to one whose other side
+ * is gone there is nothing more to say. But what it still sends must be read, since the
+ * kernel would answer it with a reset that destroys our Close. */
+static void
+shut_if_over(struct half *h)
+{
+	if ((h->broke_rules || half_other(h)->lost) && h->close_sent && !h->lost &&
+	    !stream_queued(&h->stream))
+		stream_shut(&h->stream);
+}
+
 static enum reason
 cause(const struct session *s)
 {
@@ -160,21 +171,15 @@ end_if_done(struct session *s)
 
 	if (s->state != SESSION_CLOSING)
 		return;
-	/* roost began it, or one side is gone: the other only has to be told */
+	shut_if_over(&s->client);
+	shut_if_over(&s->backend);
+	/* roost began it, or one side is gone: the other only has to be told; but a
+	 * client that was told Close has time to answer, or to see that it is over */
 	if ((is_done(&s->client) &&
 		(is_done(&s->backend) || (backend_out && s->why != REASON_NONE))) ||
 	    (s->client.lost && backend_out) ||
-	    (s->backend.lost && client_out && !s->why))
+	    (s->backend.lost && client_out && !s->why && !s->client.close_sent))
 		session_end(s, cause(s));
-}
-
-/* One that broke the rules cannot be understood any more; but what it still sends must
- * be read, since the kernel would answer it with a reset that destroys our Close. */
-static void
-shut_if_broken(struct half *h)
-{
-	if (h->broke_rules && h->close_sent && !stream_queued(&h->stream))
-		stream_shut(&h->stream);
 }
 
 static void
@@ -368,7 +373,6 @@ session_on_bad_frame(struct half *from, enum reason why)
 		half_shut(other);
 	}
 	begin_closing(s);
-	shut_if_broken(from);
 	end_if_done(s);
 }
 
@@ -468,12 +472,9 @@ session_on_drained(struct half *h)
 	struct half *feeder = half_other(h);
 
 	h->alive_ms = clock_now_ms(); /* it has taken something */
-	if (s->state == SESSION_CLOSING) {
-		shut_if_broken(h);
-		end_if_done(s);
-	} else if (s->state == SESSION_CONNECTED) {
+	if (s->state == SESSION_CONNECTED || s->state == SESSION_CLOSING)
 		half_resume(feeder);
-	}
+	end_if_done(s);
 }
 
 void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * check_moves.c - moves of a session, one event at a time: those orders of
- * events that a test from outside cannot bring about at will.
+ * check_moves.c - moves of a session, one event at a time: those orders of events that
+ * a test from outside cannot bring about at will.
  */
 #include "stand.h"
 
@@ -47,8 +47,7 @@ old_backend(void)
 	return stand.lines[0].fd;
 }
 
-/* The client's pin is led back, as it is when another session of it could not
- * move. */
+/* The client's pin is led back, as it is when another session of it could not move. */
 static void
 take_pin_back(void)
 {
@@ -59,8 +58,8 @@ take_pin_back(void)
 	    pins_move(rig.pins, s->claim.key, rig.up->backends[1], s->home, now, 1000));
 }
 
-/* The client is to be moved to b1, which has agreed; but the old backend speaks
- * unasked and the client was heard just now, so this is no moment to cut. */
+/* The client is to be moved to b1, which has agreed; but the old backend speaks unasked
+ * and the client was heard just now, so this is no moment to cut. */
 static struct line *
 move_until_cutting(void)
 {
@@ -81,8 +80,7 @@ move_until_cutting(void)
 	return line;
 }
 
-/* A second later the end of the client's message, which is under way, will do.
- */
+/* A second later the end of the client's message, which is under way, will do. */
 static struct line *
 move_until_wanted(void)
 {
@@ -139,16 +137,93 @@ START_TEST(words_held_for_a_backend_that_dies_go_to_the_old_one)
 }
 END_TEST
 
+/* ---- closing ---- */
+
+static void
+narrow(void)
+{
+	stand_begin(1, "", 4608);
+}
+
+/* A message of 60,000 bytes and a Close, as far as the peer takes it. */
+static bool
+say_much(int fd, bool masked, size_t *at)
+{
+	static uint8_t words[8 + 60000 + 8];
+	size_t header = masked ? 8 : 4, n = header + 60000;
+	ssize_t sent;
+
+	memcpy(words, masked ? "\x82\xfe\xea\x60\0\0\0\0" : "\x82\x7e\xea\x60", header);
+	memcpy(words + n, masked ? "\x88\x82\0\0\0\0\x03\xe8" : "\x88\x02\x03\xe8",
+	    header);
+	n += header;
+	sent = send(fd, words + *at, n - *at, MSG_NOSIGNAL | MSG_DONTWAIT);
+	*at += sent > 0 ? (size_t)sent : 0;
+	return *at == n;
+}
+
+START_TEST(a_close_behind_much_that_is_read_slowly_gets_through)
+{
+	int from = _i ? stand.client : old_backend(),
+	    to = _i ? old_backend() : stand.client;
+	size_t at = 0, got = 0, n;
+
+	ck_assert(!say_much(from, _i, &at));
+	stand_turn();
+	if (_i)
+		say(to, "\x88\x02\x03\xe8");
+	else
+		say(to, "\x88\x82\0\0\0\0\x03\xe8");
+	stand_turn();
+	ck_assert_int_eq(stand.s->state, SESSION_CLOSING);
+	for (int i = 0; i < 100; i++) {
+		say_much(from, _i, &at);
+		n = hear(to);
+		got += n < 2000 ? n : n;
+	}
+	ck_assert_uint_eq(got, 60000 + (_i ? 16 : 8));
+	ck_assert_uint_eq(stand.registry.n_sessions, 0);
+	ck_assert_uint_eq(count_get(&stand.loop->counters, COUNT_END_CLEAN), 1);
+}
+END_TEST
+
+START_TEST(a_backend_that_says_close_and_is_gone_leaves_time_to_answer)
+{
+	bool end;
+
+	say(old_backend(), "\x88\x02\x0f\xa1");
+	close(old_backend());
+	stand.lines[0].fd = -1;
+	stand_turn();
+	/* who still talks must not be answered with a reset, which could go before */
+	say(stand.client, CLIENT_SAYS("a"));
+	stand_pass(1000);
+	say(stand.client, CLIENT_SAYS("b"));
+	ck_hears(stand.client, "\x88\x02\x0f\xa1");
+	stand_hear(stand.client, heard, 1, &end);
+	ck_assert(end);
+	say(stand.client, "\x88\x82\0\0\0\0\x0f\xa1");
+	stand_turn();
+	ck_assert_uint_eq(stand.registry.n_sessions, 0);
+	ck_assert_uint_eq(count_get(&stand.loop->counters, COUNT_END_APPLICATION), 1);
+}
+END_TEST
+
 Suite *
 suite_moves(void)
 {
 	Suite *suite = suite_create("moves");
-	TCase *t = tcase_create("moves");
+	TCase *t = tcase_create("moves"), *slow = tcase_create("slow");
 
 	tcase_add_checked_fixture(t, setup, stand_end);
 	tcase_add_test(t, a_pin_that_is_back_at_the_cut_holds_up_nobody);
 	tcase_add_test(t, a_pin_that_is_back_when_patience_ends_ends_the_move);
 	tcase_add_test(t, words_held_for_a_backend_that_dies_go_to_the_old_one);
+	tcase_add_test(t, a_backend_that_says_close_and_is_gone_leaves_time_to_answer);
 	suite_add_tcase(suite, t);
+	tcase_add_checked_fixture(slow, narrow, stand_end);
+	tcase_add_loop_test(slow, a_close_behind_much_that_is_read_slowly_gets_through,
+	    0, 2);
+	suite_add_tcase(suite, slow);
 	return suite;
 }
