@@ -9,6 +9,9 @@
 #include "ws/heartbeat.h"
 #include "ws/registry.h"
 
+static void broken(struct half *h, const struct frame_scanner *before, const uint8_t *p,
+    size_t n);
+
 /* ---- writing ---- */
 
 /* Its queue begins, with something that stands at `before` in what was passed to it. */
@@ -53,7 +56,7 @@ speak_and_go_on(struct half *to, const struct iovec *iov, int n)
 	switch (speak(to, iov, n)) {
 	case STREAM_SENT: break;
 	case STREAM_QUEUED: stream_read_off(&from->stream); break;
-	case STREAM_BROKEN: session_on_lost(to, &from->scan, NULL, 0); break;
+	case STREAM_BROKEN: broken(to, &from->scan, NULL, 0); break;
 	}
 }
 
@@ -140,7 +143,7 @@ pass_on(struct half *from, const struct frame_scanner *before, const uint8_t *p,
 		return true;
 	case STREAM_BROKEN: break;
 	}
-	session_on_lost(to, before, p, n);
+	broken(to, before, p, n);
 	return false;
 }
 
@@ -295,9 +298,20 @@ is_deaf(const struct half *h)
 static void
 hold(struct half *h, const uint8_t *p, size_t n)
 {
-	if (n && !queue_append(&h->held, p, n))
+	if (!queue_append(&h->held, p, n))
 		session_close(h->session, REASON_NO_MEMORY, CLOSE_INTERNAL,
 		    "out of memory");
+}
+
+/* What is not consumed waits, unless what stopped us is over already. */
+static void
+keep_rest(struct half *h, const uint8_t *p, size_t n)
+{
+	hold(h, p, n);
+	if (h->went_over) {
+		h->went_over = false;
+		half_resume(h);
+	}
 }
 
 void
@@ -310,9 +324,42 @@ half_take(struct half *h, const uint8_t *p, size_t n)
 		go_on = take_event(h, &span, p, n);
 	if (!is_deaf(h) && span.at > span.from)
 		span_flush(&span, h, p);
-	if (!is_deaf(h))
-		hold(h, p + span.at, n - span.at);
+	if (span.at < n && !is_deaf(h))
+		keep_rest(h, p + span.at, n - span.at);
 	session_on_taken(h);
+}
+
+/* What this side said before it was closed counts, although nobody has read it yet: it
+ * may be the very reason, a Close. */
+static void
+hear_out(struct half *h)
+{
+	struct queue words = h->held;
+	uint8_t piece[8192];
+	ssize_t n;
+
+	if (is_deaf(h) || half_must_wait(h) || half_other(h)->stream.broken)
+		return;
+	h->held = (struct queue){0};
+	while ((n = stream_read(&h->stream, piece, sizeof piece)) > 0) {
+		h->bytes += (uint64_t)n;
+		if (!queue_append(&words, piece, (size_t)n))
+			break;
+	}
+	if (queue_size(&words))
+		half_take(h, queue_bytes(&words), queue_size(&words));
+	queue_clear(&words);
+}
+
+/* Writing to it has failed, of p[0..n) at the latest: see session_on_lost. */
+static void
+broken(struct half *h, const struct frame_scanner *before, const uint8_t *p, size_t n)
+{
+	unsigned moves = h->session->moves;
+
+	hear_out(h);
+	session_on_lost(h, before, p, n);
+	half_other(h)->went_over = h->session->moves != moves;
 }
 
 /* ---- reading ---- */
@@ -427,7 +474,9 @@ on_broken(struct stream *stream)
 {
 	struct half *h = container_of(stream, struct half, stream);
 
-	session_on_lost(h, &h->scan, NULL, 0);
+	/* an old backend that is read to its end needs to hear nothing more */
+	if (half_is_client(h) || !rehome_is_cut(h->session))
+		broken(h, &h->scan, NULL, 0);
 }
 
 const struct stream_ops half_ops = {

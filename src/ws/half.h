@@ -54,6 +54,8 @@ struct half {
 				  known */
 	uint32_t stuck_at;     /* where its queue stood then */
 	uint16_t told_code;    /* of the Close that was written to it; 0: none yet */
+	/* what it said broke the old backend, and a new one is there already */
+	bool went_over;
 };
 
 /* For stream_init and stream_move. */

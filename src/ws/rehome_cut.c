@@ -270,7 +270,8 @@ rehome_look(struct session *s)
 	} else if (m->state == MOVE_DRAINING) {
 		if (m->overtime && frame_between_messages(&s->backend.scan))
 			move_drain_timed_out(m);
-	} else if (m->state == MOVE_CUTTING && client_pauses) {
+	} else if (m->state == MOVE_CUTTING && client_pauses &&
+		   !s->backend.stream.broken) { /* else it is about to be lost */
 		if (s->cut_wanted || unsettled_ms(s) == 0)
 			cut(m);
 	}

@@ -137,6 +137,79 @@ START_TEST(words_held_for_a_backend_that_dies_go_to_the_old_one)
 }
 END_TEST
 
+START_TEST(what_stands_behind_words_that_a_dead_backend_refused_is_said)
+{
+	uint8_t words[2 * 7 + FRAME_CARRY], payload[21];
+	struct line *line = move_until_cutting();
+	size_t n;
+
+	half_send_ping(&stand.s->client);
+	ck_assert_uint_eq(hear(stand.client), 2 + sizeof payload);
+	memcpy(payload, heard + 2, sizeof payload);
+	memcpy(words, CLIENT_SAYS("b"), 7);
+	n = 7 + frame_write_control(words + 7, OP_PONG, payload, sizeof payload, true);
+	memcpy(words + n, CLIENT_SAYS("c"), 7);
+	close(old_backend());
+	stand.lines[0].fd = -1;
+	half_take(&stand.s->client, words, n + 7);
+	ck_assert_str_eq(stand.s->home->name, "b1");
+	ck_hears(line->fd, CLIENT_SAYS("b") CLIENT_SAYS("c"));
+}
+END_TEST
+
+/* ---- last words ---- */
+
+START_TEST(a_close_stands_although_its_backend_was_spoken_to_later)
+{
+	say(old_backend(), "\x81\x01x\x88\x02\x0f\xa1");
+	close(old_backend());
+	stand.lines[0].fd = -1;
+	half_take(&stand.s->client, (const uint8_t *)CLIENT_SAYS("a"), 7);
+	ck_assert_int_eq(stand.s->state, SESSION_CLOSING);
+	ck_hears(stand.client, "\x81\x01x\x88\x02\x0f\xa1");
+	ck_assert_uint_eq(count_get(&stand.loop->counters, COUNT_MAYBE_LOST), 0);
+}
+END_TEST
+
+START_TEST(the_last_answer_of_a_backend_that_dies_is_passed_on)
+{
+	say(old_backend(), "\x81\x01x\x81");
+	stand_turn();
+	say(old_backend(), "\x01y");
+	close(old_backend());
+	stand.lines[0].fd = -1;
+	half_take(&stand.s->client, (const uint8_t *)CLIENT_SAYS("a"), 7);
+	ck_assert_int_eq(stand.s->state, SESSION_RECONNECTING);
+	ck_hears(stand.client, "\x81\x01x\x81\x01y");
+}
+END_TEST
+
+START_TEST(a_client_that_says_something_and_leaves_has_said_it)
+{
+	say(stand.client, CLIENT_SAYS("a") "\x88\x82\0\0\0\0\x03\xe8");
+	close(stand.client);
+	stand.client = -1;
+	half_take(&stand.s->backend, (const uint8_t *)"\x81\x01x", 3);
+	ck_hears(old_backend(), CLIENT_SAYS("a") "\x88\x82\0\0\0\0\x03\xe8");
+	ck_assert_uint_eq(count_get(&stand.loop->counters, COUNT_END_CLEAN), 1);
+}
+END_TEST
+
+START_TEST(the_last_words_of_an_old_backend_count_as_well)
+{
+	struct line *line = move_until_wanted();
+
+	say(stand.client, "\x80\x81\0\0\0\0c" CLIENT_SAYS("d"));
+	ck_hears(old_backend(), "\x80\x81\0\0\0\0c");
+	say(old_backend(), "\x81\x01x");
+	close(old_backend());
+	stand.lines[0].fd = -1;
+	half_ops.on_broken(&stand.s->backend.stream);
+	ck_hears(stand.client, "\x81\x01x");
+	ck_hears(line->fd, CLIENT_SAYS("d"));
+}
+END_TEST
+
 /* ---- closing ---- */
 
 static void
@@ -219,6 +292,11 @@ suite_moves(void)
 	tcase_add_test(t, a_pin_that_is_back_at_the_cut_holds_up_nobody);
 	tcase_add_test(t, a_pin_that_is_back_when_patience_ends_ends_the_move);
 	tcase_add_test(t, words_held_for_a_backend_that_dies_go_to_the_old_one);
+	tcase_add_test(t, what_stands_behind_words_that_a_dead_backend_refused_is_said);
+	tcase_add_test(t, a_close_stands_although_its_backend_was_spoken_to_later);
+	tcase_add_test(t, the_last_answer_of_a_backend_that_dies_is_passed_on);
+	tcase_add_test(t, a_client_that_says_something_and_leaves_has_said_it);
+	tcase_add_test(t, the_last_words_of_an_old_backend_count_as_well);
 	tcase_add_test(t, a_backend_that_says_close_and_is_gone_leaves_time_to_answer);
 	suite_add_tcase(suite, t);
 	tcase_add_checked_fixture(slow, narrow, stand_end);
