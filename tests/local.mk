@@ -23,6 +23,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_balance.c \
 	tests/unit/check_base.c \
 	tests/unit/check_books.c \
+	tests/unit/check_chaos.c \
 	tests/unit/check_choose.c \
 	tests/unit/check_chunk.c \
 	tests/unit/check_client_key.c \
