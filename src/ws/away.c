@@ -37,8 +37,11 @@ session_send_away(struct session *s, enum reason why, unsigned cause, uint64_t d
 {
 	uint64_t at = clock_now_ms() + delay_ms;
 
-	if (s->ends_why == REASON_NONE || s->ends_ms > at) {
-		s->ends_ms = at;
+	/* an age may be put off by a reload; this may not */
+	if (s->ends_why == REASON_NONE || s->ends_why == REASON_SESSION_AGE ||
+	    s->ends_ms > at) {
+		if (s->ends_why == REASON_NONE || s->ends_ms > at)
+			s->ends_ms = at;
 		s->ends_why = (uint8_t)why;
 		s->sent_for = (uint8_t)cause;
 	}

@@ -393,8 +393,8 @@ read_and_hold(struct half *h, const uint8_t *p, ssize_t n)
 
 	if (n > 0)
 		hold(h, p, (size_t)n);
-	/* an end behind words that still wait is looked at again after them */
-	else if (queue_size(&h->held) == 0)
+	/* an end behind words that wait for a backend is looked at again after them */
+	else if (queue_size(&h->held) == 0 || !h->session->move)
 		session_on_lost(h, &h->scan, NULL, 0);
 	if (n <= 0 || queue_size(&h->held) >= LOOP_READ)
 		stream_read_off(&h->stream);

@@ -554,6 +554,26 @@ START_TEST(an_old_session_is_sent_away_to_come_back)
 }
 END_TEST
 
+START_TEST(who_has_no_backend_leaves_although_a_reload_forgets_its_age)
+{
+	struct config_limits *limits = &snapshot->config->upstreams[0].limits;
+
+	pass(59000);
+	for (int i = 0; i < 210; i++)
+		pace_book_ms(s->up, s->home, clock_now_us());
+	shutdown(backend, SHUT_RDWR);
+	turn();
+	ck_assert_int_eq(s->state, SESSION_RECONNECTING);
+	limits->max_session_age_ms = 0;
+	ck_assert(session_follow_settings(s));
+	watch_arm(s);
+	pass(3000);
+	ck_assert_uint_gt(hear(client), 4);
+	ck_assert_uint_eq(close_at(0), CLOSE_RESTART);
+	ck_assert_uint_eq(counted(COUNT_REHOMES_CLOSED), 1);
+}
+END_TEST
+
 START_TEST(a_message_under_way_may_end_first)
 {
 	pass(59000);
@@ -981,6 +1001,21 @@ START_TEST(who_lost_its_backend_leaves_at_its_turn)
 }
 END_TEST
 
+START_TEST(who_waits_to_leave_may_go_at_any_time)
+{
+	for (int i = 0; i < 210; i++)
+		pace_book_ms(s->up, s->home, clock_now_us());
+	shutdown(backend, SHUT_RDWR);
+	turn();
+	ck_assert_int_eq(s->state, SESSION_RECONNECTING);
+	say_lit(client, "\x81\x81\0\0\0\0a");
+	close(client);
+	turn();
+	ck_assert_uint_eq(registry.n_sessions, 0);
+	client = dup(backend);
+}
+END_TEST
+
 START_TEST(only_the_newest_changes_are_kept)
 {
 	struct session_view v;
@@ -1039,6 +1074,7 @@ suite_session(void)
 		nothing_is_said_after_a_close,
 		a_backend_that_does_not_answer_is_as_good_as_lost,
 		who_lost_its_backend_leaves_at_its_turn,
+		who_waits_to_leave_may_go_at_any_time,
 		a_client_that_takes_nothing_is_closed,
 		a_client_that_takes_a_little_now_and_then_stays,
 		the_sweep_finds_what_a_timer_missed,
@@ -1053,6 +1089,7 @@ suite_session(void)
 		NULL});
 	add(suite, "dates", aged,
 	    (const TTest *const[]){an_old_session_is_sent_away_to_come_back,
+		who_has_no_backend_leaves_although_a_reload_forgets_its_age,
 		a_message_under_way_may_end_first, but_not_for_ever,
 		a_shutdown_comes_before_any_age,
 		who_comes_while_roost_stops_is_told_as_well,
