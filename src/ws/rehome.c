@@ -259,6 +259,7 @@ move_failed(struct rehoming *m, enum reason why)
 	if (s->state == SESSION_CONNECTED && !stream_is_open(&s->backend.stream)) {
 		session_set_state(s, SESSION_RECONNECTING);
 		count_reconnect(s);
+		half_listen(&s->client); /* to see it go */
 	}
 	try_again(m, why);
 	if (was_cut && s->state == SESSION_CONNECTED)

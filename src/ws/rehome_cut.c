@@ -134,6 +134,8 @@ keep_untaken(struct session *s)
 	if (queue_size(q) > goodbye || (s->state == SESSION_CONNECTED &&
 					   s->backend.lost && !s->backend.close_sent))
 		session_keep_queue(s);
+	else if (s->state == SESSION_CONNECTED)
+		s->unanswered = 0; /* the next one was not asked */
 }
 
 /* The old backend is out, and nothing is under way. */

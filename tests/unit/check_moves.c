@@ -157,6 +157,51 @@ START_TEST(what_stands_behind_words_that_a_dead_backend_refused_is_said)
 }
 END_TEST
 
+START_TEST(questions_to_the_old_backend_are_none_to_the_new_one)
+{
+	struct line *line;
+
+	say(stand.client, CLIENT_SAYS("a") CLIENT_SAYS("b"));
+	ck_hears(old_backend(), CLIENT_SAYS("a") CLIENT_SAYS("b"));
+	ck_assert(stand_move(1));
+	stand_pass(20);
+	line = stand_accept(1);
+	ck_assert_ptr_nonnull(line);
+	stand_greet(line, NULL, 0);
+	stand_pass(1100); /* two answers might come */
+	hear(old_backend());
+	say(old_backend(), "\x88\x02\x03\xe9");
+	stand_turn();
+	ck_assert_str_eq(stand.s->home->name, "b1");
+	close(line->fd);
+	line->fd = -1;
+	stand_turn();
+	ck_assert_int_eq(stand.s->state, SESSION_RECONNECTING);
+	ck_assert_uint_eq(count_get(&stand.loop->counters, COUNT_MAYBE_LOST), 0);
+}
+END_TEST
+
+START_TEST(a_client_between_two_dead_backends_is_seen_to_go)
+{
+	static uint8_t much[8 + 60000] = {0x82, 0xfe, 60000 >> 8, 60000 & 255};
+	struct line *line = move_until_cutting();
+
+	half_take(&stand.s->client, much, sizeof much);
+	ck_assert_uint_gt(stream_queued(&stand.s->backend.stream), 0);
+	stand_pass(120);
+	ck_assert(rehome_is_cut(stand.s));
+	close(line->fd);
+	close(old_backend());
+	line->fd = stand.lines[0].fd = -1;
+	stand_turn();
+	ck_assert_int_eq(stand.s->state, SESSION_RECONNECTING);
+	close(stand.client);
+	stand.client = -1;
+	stand_turn();
+	ck_assert_uint_eq(stand.registry.n_sessions, 0);
+}
+END_TEST
+
 /* ---- last words ---- */
 
 START_TEST(a_close_stands_although_its_backend_was_spoken_to_later)
@@ -293,6 +338,7 @@ suite_moves(void)
 	tcase_add_test(t, a_pin_that_is_back_when_patience_ends_ends_the_move);
 	tcase_add_test(t, words_held_for_a_backend_that_dies_go_to_the_old_one);
 	tcase_add_test(t, what_stands_behind_words_that_a_dead_backend_refused_is_said);
+	tcase_add_test(t, questions_to_the_old_backend_are_none_to_the_new_one);
 	tcase_add_test(t, a_close_stands_although_its_backend_was_spoken_to_later);
 	tcase_add_test(t, the_last_answer_of_a_backend_that_dies_is_passed_on);
 	tcase_add_test(t, a_client_that_says_something_and_leaves_has_said_it);
@@ -302,6 +348,7 @@ suite_moves(void)
 	tcase_add_checked_fixture(slow, narrow, stand_end);
 	tcase_add_loop_test(slow, a_close_behind_much_that_is_read_slowly_gets_through,
 	    0, 2);
+	tcase_add_test(slow, a_client_between_two_dead_backends_is_seen_to_go);
 	suite_add_tcase(suite, slow);
 	return suite;
 }
