@@ -281,7 +281,7 @@ open_session(void *arg, struct opening *o)
 	if (rest.len)
 		half_take(&s->backend, (const uint8_t *)rest.data, rest.len);
 	strbuf_fini(&rest);
-	if (o->client_rest.n && s->state == SESSION_CONNECTED)
+	if (o->client_rest.n) /* perhaps the answer to a Close */
 		half_take(&s->client, (const uint8_t *)o->client_rest.p,
 		    o->client_rest.n);
 	s->client.bytes += o->client_rest.n;

@@ -4,9 +4,11 @@ behind."""
 
 import pytest
 from peers import frames
-from peers.client import Person
+from peers.client import Person, RawClient
+from peers.roost import settings
+from peers.speaker import Speaker
 from peers.waiting import wait_until
-from peers.websocket import WsClient
+from peers.websocket import WsClient, handshake_headers
 
 CODES = [1000, 1001, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 1014, 3000, 4000, 4999]
 
@@ -135,3 +137,57 @@ def test_closing_client_of_a_backend_that_hangs(stage):
     with WsClient(roost.address, "/ws?stall") as ws:
         ws.send_close(1000)
         ws.close_code()
+
+
+def speaking(stage, behave):
+    """A roost before a backend that does what `behave` says."""
+    a = Speaker(behave, "a")
+    stage.others.append(a)
+    return stage.roost(settings([a])), a
+
+
+def test_words_of_an_impatient_client_count_after_a_close_glued_to_the_101(stage):
+    """The backend's Close is there with its 101, the answer to it was sent before."""
+    def behave(line, n):
+        line.greet(frames.encode(frames.CLOSE, frames.close_payload(4002)))
+        line.read()
+
+    roost, a = speaking(stage, behave)
+    with RawClient(roost.address) as c:
+        request = c.request_bytes("GET", "/ws", handshake_headers(frames.new_key()))
+        c.send(request + frames.encode(frames.CLOSE, frames.close_payload(4002),
+                                       masked=True))
+        (line,) = roost.wait_log(r"^.*session ended .*$")
+    assert "(closed): code 4002" in line
+    wait_until(lambda: a.lines[0].closed == 4002, "the backend has its answer")
+
+
+def test_backend_that_says_close_and_is_gone_while_its_client_talks(stage):
+    """A reset in answer to the client's words could arrive before the Close is read."""
+    def behave(line, n):
+        line.greet()
+        line.read()
+        line.close(4003)
+        line.sock.close()
+
+    roost, a = speaking(stage, behave)
+    with WsClient(roost) as ws:
+        ws.send("first")
+        wait_until(lambda: a.lines[0].sock.fileno() < 0, "it is gone")
+        for i in range(50):  # also into a socket whose end is there to be read
+            ws.send(f"{i} " + "." * 2000)
+        assert ws.read_frame().payload == frames.close_payload(4003)
+        ws.send_close(4003)
+        (line,) = roost.wait_log(r"^.*session ended .*$")
+    assert "(closed): code 4003" in line
+    assert "client said 4003 saw 4003" in line
+
+
+@pytest.mark.quick
+def test_client_that_says_close_while_much_comes(proxy):
+    roost, a = proxy
+    with WsClient(roost, receive_buffer=32768) as ws:
+        ws.send("flood 20 1048576")
+        ws.read()
+        ws.send_close(4004)
+        assert ws.close_code() == 4004
