@@ -16,7 +16,9 @@
  * to 30 s). The cut is made between two messages, at a moment when everything asked is
  * answered or nothing was said for a while; where there is none for a second, at the
  * next boundary. From then on the client's words wait: everything asked before the cut
- * is answered by the old backend, everything after by the new one.
+ * is answered by the old backend, everything after by the new one. A message of either
+ * side that does not end within drain_timeout is not torn: the try has failed, even
+ * after the cut, as long as the old backend was not told.
  *
  * A session whose backend is lost waits and dials (10 tries) with its client held, and
  * has nothing to cut. Mended it cannot be when the old backend left a message torn.

@@ -267,7 +267,9 @@ rehome_look(struct session *s)
 	bool client_pauses = frame_between_messages(&s->client.scan);
 
 	if (m->state == MOVE_SETTLING) {
-		if (unsettled_ms(s) == 0 || clock_now_ms() >= m->until_ms)
+		if (unsettled_ms(s) == 0 ||
+		    (clock_now_ms() >= m->until_ms &&
+			frame_between_messages(&s->backend.scan)))
 			say_goodbye(m);
 	} else if (m->state == MOVE_DRAINING) {
 		if (m->overtime && frame_between_messages(&s->backend.scan))
@@ -287,6 +289,11 @@ move_look_later(struct rehoming *m)
 	rehome_look(s);
 	if (s->move != m || m->state == MOVE_DRAINING)
 		return;
+	if (m->state == MOVE_SETTLING && clock_now_ms() >= m->until_ms) {
+		/* nor does the backend's, which need not be torn: it was not told */
+		move_failed(m, REASON_BODY_TIMEOUT);
+		return;
+	}
 	if (m->state == MOVE_CUTTING && clock_now_ms() >= m->until_ms) {
 		if (s->cut_wanted) { /* the client's message does not end */
 			move_failed(m, REASON_BODY_TIMEOUT);

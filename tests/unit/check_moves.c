@@ -157,6 +157,34 @@ START_TEST(what_stands_behind_words_that_a_dead_backend_refused_is_said)
 }
 END_TEST
 
+START_TEST(a_long_message_of_the_old_backend_is_not_torn)
+{
+	struct line *line = move_until_wanted();
+
+	say(old_backend(), "\x01\x01x");
+	ck_hears(stand.client, "\x01\x01x");
+	say(stand.client, "\x80\x81\0\0\0\0c" CLIENT_SAYS("d"));
+	ck_hears(old_backend(), "\x80\x81\0\0\0\0c");
+	stand_pass(1900);
+	say(old_backend(), "\x00\x01y");
+	ck_hears(stand.client, "\x00\x01y");
+	stand_pass(200);
+	/* it goes on as before, and is moved another time */
+	ck_hears(old_backend(), CLIENT_SAYS("d"));
+	say(old_backend(), "\x80\x01z");
+	ck_hears(stand.client, "\x80\x01z");
+	stand_pass(2000);
+	line = stand_accept(1);
+	ck_assert_ptr_nonnull(line);
+	stand_greet(line, NULL, 0);
+	stand_pass(200);
+	ck_assert_uint_eq(hear(old_backend()), 8 + 8);
+	say(old_backend(), "\x88\x02\x03\xe9");
+	stand_turn();
+	ck_assert_str_eq(stand.s->home->name, "b1");
+}
+END_TEST
+
 START_TEST(questions_to_the_old_backend_are_none_to_the_new_one)
 {
 	struct line *line;
@@ -338,6 +366,7 @@ suite_moves(void)
 	tcase_add_test(t, a_pin_that_is_back_when_patience_ends_ends_the_move);
 	tcase_add_test(t, words_held_for_a_backend_that_dies_go_to_the_old_one);
 	tcase_add_test(t, what_stands_behind_words_that_a_dead_backend_refused_is_said);
+	tcase_add_test(t, a_long_message_of_the_old_backend_is_not_torn);
 	tcase_add_test(t, questions_to_the_old_backend_are_none_to_the_new_one);
 	tcase_add_test(t, a_close_stands_although_its_backend_was_spoken_to_later);
 	tcase_add_test(t, the_last_answer_of_a_backend_that_dies_is_passed_on);
