@@ -5,8 +5,9 @@
  * How a session ends, by who says what first (C: client, B: backend):
  *
  *   C says Close        passed to B; B's Close passed to C; both said: end
- *   B says Close        the same the other way round
- *   C's connection ends B gets what is queued for it, then its connection ends
+ *   B says Close        the same the other way round; if B is gone by then, C sees
+ *                       its own connection end and may still answer
+ *   C's connection ends B gets what C has said, then its connection ends
  *   B's connection ends re-homed where the configuration says so, else C gets 1012
  *   C or B break rules  that side gets 1002, 1007 or 1009, the other 1001 (B), 1011 (C)
  *   roost closes        C gets the code, B gets 1001; end when C has answered

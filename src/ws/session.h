@@ -27,7 +27,7 @@ extern const struct upgrade_ops session_upgrade_ops;
 
 enum session_state {
 	SESSION_CONNECTED,    /* waiting for either side to say something */
-	SESSION_RECONNECTING, /* waiting for a new backend; the client is not read */
+	SESSION_RECONNECTING, /* waiting for a new backend; its client is held */
 	SESSION_CLOSING,      /* waiting for Close frames and queues to get through */
 	SESSION_CLOSED        /* waiting for the end of the turn */
 };
