@@ -68,11 +68,22 @@ connect_half(struct half *h, bool masked, int *end_r)
 }
 
 static struct greeting *
-greeting(void)
+greeting(struct session *s)
 {
+	const struct config_replay *conf = &s->up->conf->rehome.replay;
+	struct greeting_replaying *both = calloc(1, sizeof *both);
 	struct greeting *g = calloc(1, sizeof *g);
 
-	ck_assert_ptr_nonnull(g);
+	ck_assert(both && g);
+	if (replay_is_wanted(conf)) {
+		free(g);
+		g = &both->greeting;
+		g->replays = true;
+		replay_init(&both->replay, s->view, conf);
+		s->client.watched |= WATCH_REPLAY;
+	} else {
+		free(both);
+	}
 	g->cuttable = true;
 	memcpy(g->key, KEY, sizeof g->key);
 	g->request = STR("GET / HTTP/1.1\r\nHost: h\r\n");
@@ -103,7 +114,7 @@ open_session(void)
 	s->jitter = 127;
 	s->token = 0x11111111;
 	memcpy(s->id, "0123456789abcdef", SESSION_ID);
-	s->greeting = greeting();
+	s->greeting = greeting(s);
 	watch_init(s);
 	connect_half(&s->client, true, &stand.client);
 	connect_half(&s->backend, false, &stand.lines[0].fd);
