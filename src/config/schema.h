@@ -143,9 +143,11 @@ enum section_id schema_next_section(enum section_id parent, enum section_id prev
  * struct; *n_r: how many. Writable as far as the parent is. */
 char *schema_elements(enum section_id section, const void *parent, size_t *n_r);
 
-/* All keys in full, one a line, as the manual writes them: dots between names, [] after
- * a list, NAME where the administrator chooses the name:
- * upstreams.NAME.backends[].weight */
+/* The key in full, as the manual writes it: dots between names, [] after a list,
+ * NAME where the administrator chooses the name: upstreams.NAME.backends[].weight */
+void schema_path(const struct schema_row *row, struct strbuf *out);
+
+/* All of them, one a line. */
 void schema_print(FILE *out);
 
 #endif

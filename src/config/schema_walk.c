@@ -66,8 +66,8 @@ section_path(enum section_id section, struct strbuf *out)
 	strbuf_puts(out, suffixes[s->shape]);
 }
 
-static void
-row_path(const struct schema_row *row, struct strbuf *out)
+void
+schema_path(const struct schema_row *row, struct strbuf *out)
 {
 	section_path(row->section, out);
 	strbuf_puts(out, row->key);
@@ -80,7 +80,7 @@ schema_print(FILE *out)
 
 	for (size_t i = 0; i < schema_n_rows; i++) {
 		strbuf_reset(&path);
-		row_path(&schema_rows[i], &path);
+		schema_path(&schema_rows[i], &path);
 		fprintf(out, "%s\n", strbuf_cstr(&path));
 	}
 	strbuf_fini(&path);
