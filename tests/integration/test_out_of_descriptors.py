@@ -39,12 +39,12 @@ def highest(roost):
 
 def exhaust(roost, more=8):
     """Idle clients until no descriptor is left, and some more in the backlog."""
-    before = highest(roost) + 1
-    limit(roost, before + ROOM)
+    most = highest(roost) + 1 + ROOM
+    limit(roost, most)
     idle = []
-    for _ in range(before + ROOM - roost.descriptors() + more):
+    for _ in range(most - roost.descriptors() + more):
         idle.append(socket.create_connection(roost.address))
-    roost.wait_log(PAUSES)
+    wait_until(lambda: roost.descriptors() == most, "all are taken")
     return idle
 
 
@@ -61,8 +61,8 @@ def free(sockets):
 
 def test_it_pauses_and_resumes(proxy):
     roost, _ = proxy
-    roost.mark()
     idle = exhaust(roost)
+    roost.wait_log(PAUSES)
     late = RawClient(roost.address)     # waits in the backlog
     late.send(late.request_bytes("GET", "/late"))
     free(idle)
@@ -97,6 +97,7 @@ def test_kept_connections_go_on_meanwhile(proxy):
 def test_it_does_not_spin_or_flood_the_log(proxy):
     roost, _ = proxy
     idle = exhaust(roost, more=100)
+    roost.wait_log(PAUSES)
     before = cpu_seconds(roost)
     holds_for(lambda: roost.running(), "it lives", 1.0)
     assert cpu_seconds(roost) - before < scaled(0.3)
@@ -119,20 +120,17 @@ def test_a_client_for_whom_no_backend_connection_is_left_is_told(proxy):
 
 
 def test_again_and_again_and_nothing_is_lost(proxy):
-    roost, a = proxy
+    roost, _ = proxy
     before = roost.descriptors()
     for _ in range(3):
         idle = exhaust(roost)
         free(idle)
-        let_pass(0.3)       # longer than a pause
-        with Person(roost, "p").websocket() as ws:
+        with Person(roost, "p").websocket() as ws:  # behind all others in the backlog
             assert ws.whoami() == "a"
             ws.close()
+        wait_until(lambda: roost.descriptors() <= before, "descriptors are back")
         hard = resource.prlimit(roost.pid, resource.RLIMIT_NOFILE)[1]
         limit(roost, hard)
-        roost.mark()
-    a.order("cut_idle")
-    wait_until(lambda: roost.descriptors() <= before, "descriptors are back")
 
 
 def test_the_admin_api_pauses_as_well(stage):

@@ -5,6 +5,7 @@ through roost cannot show either."""
 import pytest
 from peers import frames
 from peers.client import Cut, Person, RawClient
+from peers.waiting import wait_until
 from peers.websocket import Closed, Refused, Swarm, WsClient
 from peers.yaml_text import to_yaml
 
@@ -85,6 +86,7 @@ def test_swarm_counts_exactly(app):
 def test_swarm_notices_a_close(app):
     with Swarm(at(app), 5, interval=0.02) as swarm:
         app.order("close_all", code=1012)
+        wait_until(lambda: len(swarm.closed) == 5, "all have noticed")
         swarm.finish()
         assert [m.closed for m in swarm.members] == [(1012, "")] * 5
 

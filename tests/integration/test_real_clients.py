@@ -72,7 +72,7 @@ class PythonServer:
         self.seen = []
         started = threading.Event()
         threading.Thread(target=self.run, args=(started,), daemon=True).start()
-        started.wait(10)
+        assert started.wait(scaled(10))
         self.address = f"127.0.0.1:{self.port}"
 
     def run(self, started):

@@ -10,8 +10,9 @@ from peers import frames
 from peers.client import Person, RawClient
 from peers.roost import changed, settings
 from peers.speaker import Speaker
-from peers.waiting import holds_for, wait_until
-FAST = {"mode": "transparent", "rate": 1000, "debounce": "20ms", "drain_timeout": "2s"}
+from peers.waiting import holds_for, scaled, wait_until
+
+FAST = {"mode": "transparent", "rate": 1000, "debounce": "20ms", "drain_timeout": "20s"}
 DEFLATE = ("permessage-deflate; client_no_context_takeover; "
            "server_no_context_takeover")
 
@@ -161,7 +162,7 @@ def test_new_backend_that_dies_before_the_switch(stage, when):
     def new(line, n):
         line.greet()
         if n == 0:
-            die.wait(10)
+            die.wait(scaled(10))
             line.reset()
             died.set()
         else:
@@ -172,7 +173,7 @@ def test_new_backend_that_dies_before_the_switch(stage, when):
         while (message := line.read()) is not None:
             if not message.startswith("x"):
                 line.send("a" if message == "whoami" else message)
-        died.wait(10)
+        died.wait(scaled(10))
         line.send("last words")
         line.close(1001)
 
@@ -202,7 +203,7 @@ def test_new_backend_that_dies_before_the_switch(stage, when):
     else:
         assert ws.read() == "last words"
     assert ws.ask("end") == "end"
-    wait_until(lambda: move.sockets() == 1, "sockets counted where they are", 2)
+    wait_until(lambda: move.sockets() == 1, "sockets counted where they are")
 
 
 def test_old_backend_that_goes_on_talking_is_cut_off_between_messages(stage):
@@ -257,7 +258,7 @@ def test_what_a_deaf_old_backend_never_took_goes_to_the_new_one(stage):
         line.greet()
         line.read()
         line.send("answer")
-        released.wait(20)
+        released.wait(scaled(20))
 
     def new(line, n):
         line.greet()
@@ -296,16 +297,16 @@ def test_client_that_leaves_in_the_middle(stage, state, how):
         line.greet()
         while (message := line.read()) is not None:
             if message == "slow":
-                over.wait(10)
+                over.wait(scaled(10))
             line.send(message)
         if state == "draining":
-            over.wait(10)
+            over.wait(scaled(10))
         if line.closed:
             line.close(line.closed)
 
     def new(line, n):
         if state == "greeting":
-            over.wait(10)
+            over.wait(scaled(10))
         line.greet()
         line.echo()
 
@@ -355,7 +356,7 @@ def test_words_held_during_the_move_are_bounded(stage):
         line.read()
         line.send("answer")
         line.frame()
-        released.wait(20)
+        released.wait(scaled(20))
         line.close(1001)
 
     def new(line, n):

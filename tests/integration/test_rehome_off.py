@@ -4,7 +4,7 @@
 import pytest
 from peers.client import Person
 from peers.roost import changed
-from peers.waiting import holds_for
+from peers.waiting import holds_for, wait_until
 
 
 @pytest.mark.quick
@@ -37,6 +37,7 @@ def test_when_the_socket_is_gone_the_client_goes_elsewhere(stage):
     roost.reload(changed(roost.config, "a", state="drain"))
     for p in people:
         p.socket.close()
+    wait_until(lambda: len(roost.logged("session ended")) == 6, "all have left their pins")
     assert {p.websocket().whoami() for p in people} == {"b"}
 
 

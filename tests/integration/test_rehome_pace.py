@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Moves are debounced and spread: no storm on the backends that stay."""
 
+import time
+
 from peers.client import Person
 from peers.roost import changed
-from peers.waiting import SANITIZED, holds_for, wait_until
+from peers.waiting import holds_for, wait_until
+
+RATE = 20
 
 
 def moves(backend):
@@ -28,41 +32,44 @@ def swap(roost):
     roost.reload(changed(config, "a", state="drain"))
 
 
-def test_rate_holds_in_a_drain(stage):
-    roost, a, b, sockets = many_on_a(stage, 60, rate=20)
-    swap(roost)
+def check_pace(b, begun):
+    """At no time were there many more than the rate allows since then. A machine that
+    stands still for a while only makes them later."""
     wait_until(lambda: len(moves(b)) == 60, "all have moved", 20)
-    times = [e.t for e in moves(b)]
-    span = max(times) - min(times)
-    assert 2.0 < span < (12 if SANITIZED else 5), span
-    for start in times:
-        second = [t for t in times if start <= t < start + 1]
-        assert len(second) <= 35, "never much more than the rate"
+    after = [e.t - begun for e in moves(b)]
+    for i, t in enumerate(after):
+        assert i <= RATE * 1.5 * t + 8, (i, t)
+
+
+def test_rate_holds_in_a_drain(stage):
+    roost, a, b, sockets = many_on_a(stage, 60, rate=RATE)
+    begun = time.monotonic()
+    swap(roost)
+    check_pace(b, begun)
     assert {ws.whoami() for ws in sockets} == {"b"}
 
 
 def test_rate_holds_when_a_backend_dies(stage):
-    roost, a, b, sockets = many_on_a(stage, 60, rate=20)
+    roost, a, b, sockets = many_on_a(stage, 60, rate=RATE)
     roost.reload(changed(roost.config, "b", state="up"))
+    begun = time.monotonic()
     a.kill()
-    wait_until(lambda: len(moves(b)) == 60, "all have moved", 20)
-    times = [e.t for e in moves(b)]
-    span = max(times) - min(times)
-    assert 1.5 < span < (12 if SANITIZED else 6), span
+    check_pace(b, begun)
     assert {ws.whoami() for ws in sockets} == {"b"}
 
 
 def test_debounce_waits(stage):
     roost, a, b, sockets = many_on_a(stage, 5, debounce="1500ms")
+    begun = time.monotonic()
     swap(roost)
-    holds_for(lambda: not moves(b), "nobody moves yet", 1.0)
     wait_until(lambda: len(moves(b)) == 5, "all have moved")
+    assert min(e.t for e in moves(b)) - begun >= 1.5
 
 
 def test_change_of_mind_within_the_debounce_moves_nobody(stage):
-    roost, a, b, sockets = many_on_a(stage, 10, debounce="1500ms")
+    roost, a, b, sockets = many_on_a(stage, 10, debounce="3s")
     up = changed(roost.config, "b", state="up")
     roost.reload(changed(up, "a", state="drain"))
     roost.reload(up)
-    holds_for(lambda: not moves(b), "nobody moves", 2.5)
+    holds_for(lambda: not moves(b), "nobody moves", 3.8)
     assert {ws.whoami() for ws in sockets} == {"a"}

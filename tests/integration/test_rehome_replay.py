@@ -12,7 +12,7 @@ from peers.roost import changed, settings
 from peers.speaker import Speaker
 from peers.waiting import wait_until
 
-FAST = {"mode": "transparent", "rate": 1000, "debounce": "20ms", "drain_timeout": "2s"}
+FAST = {"mode": "transparent", "rate": 1000, "debounce": "20ms", "drain_timeout": "20s"}
 BY_FIELD = {"field": "type", "values": ["login", "subscribe"],
             "answer_field": "type", "answer_values": ["welcome", "subscribed"]}
 

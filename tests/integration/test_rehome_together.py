@@ -8,12 +8,12 @@ import pytest
 from peers.client import Person
 from peers.gate import Gate
 from peers.roost import changed, entry, settings
-from peers.waiting import wait_until
+from peers.waiting import scaled, wait_until
 from test_admin_api import Admin, with_admin
 from test_backend_death import Reader
 
 FAST = {"rate": 1000, "debounce": "50ms", "backoff": "50ms", "max_backoff": "200ms",
-        "drain_timeout": "1s"}
+        "drain_timeout": "20s"}
 WORKERS = 4
 SOCKETS = 3
 
@@ -41,7 +41,8 @@ class Family:
 
     def end(self):
         self.stop.set()
-        self.thread.join(10)
+        self.thread.join(scaled(20))
+        assert not self.thread.is_alive()
         assert not self.wrong, self.wrong
 
     def turns(self):
@@ -130,7 +131,7 @@ def test_one_socket_that_is_not_taken_leads_the_others_on(stage):
     a, b, c = stage.backends("a", "b", "c")
     roost = stage.roost({**with_admin(settings(
         [entry(a), entry(b, state="down"), entry(c, state="down")],
-        rehome={**FAST, "mode": "transparent"})), "workers": WORKERS})
+        rehome={**FAST, "mode": "transparent", "tries": 100})), "workers": WORKERS})
     p = Person(roost, "p")
     readers = [Reader(p.websocket(path)) for path in ("/ws", "/ws", "/special")]
     assert {r.whoami() for r in readers} == {"a"}

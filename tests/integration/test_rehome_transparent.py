@@ -4,12 +4,14 @@ replaced, and every message arrives exactly once and in order."""
 
 import pytest
 from peers import frames
+from peers.admin import scene
 from peers.client import Person, RawClient
 from peers.roost import changed, without
 from peers.waiting import holds_for, let_pass, scaled, wait_until
 from peers.websocket import Closed, Swarm, WsClient
 
-FAST = {"mode": "transparent", "rate": 1000, "debounce": "50ms", "drain_timeout": "2s"}
+# an app server that is starved of CPU may take seconds to answer a Close
+FAST = {"mode": "transparent", "rate": 1000, "debounce": "50ms", "drain_timeout": "30s"}
 
 
 def sockets_of(backend):
@@ -25,7 +27,8 @@ def wait_moved(a, seconds=20):
 
 
 def test_200_busy_sockets_through_a_drain(stage):
-    roost, a, b = stage.proxy("a", "b", rehome={"mode": "transparent"})
+    roost, a, b = stage.proxy("a", "b", rehome={"mode": "transparent",
+                                                "drain_timeout": "30s"})
     with Swarm(roost, 200) as swarm:
         assert sockets_of(a) > 80
         drain(roost)
@@ -65,7 +68,7 @@ def test_there_and_back_again(stage):
 
 @pytest.mark.quick
 def test_200_busy_sockets_through_a_kill(stage, record_property):
-    roost, a, b = stage.proxy("a", "b", rehome={"mode": "transparent"})
+    roost, admin, a, b = scene(stage, "a", "b", rehome={"mode": "transparent"})
     with Swarm(roost, 200) as swarm:
         a.kill()
         wait_until(lambda: sockets_of(b) == 200, "all are at b", 20)
@@ -75,8 +78,8 @@ def test_200_busy_sockets_through_a_kill(stage, record_property):
         lost, sent = swarm.check_ordered(), sum(m.sent for m in swarm.members)
     record_property("lost", lost)
     print(f"lost {lost} of {sent}")
-    # only what was under way at that moment: a burst or two of each client of a
-    assert lost <= 100 * 2 * 2
+    # only what was under way at that moment
+    assert lost <= admin.get("/v1/status")["counters"]["messages_maybe_lost"]
 
 
 def test_idle_sockets_through_a_kill(stage):
@@ -239,10 +242,10 @@ def test_client_leaving_during_the_move(stage):
 
 
 def test_new_backend_that_refuses_leaves_the_old_one_in_place(stage):
-    roost, a, b, p, ws = one_on_a(stage)
+    roost, a, b, p, ws = one_on_a(stage, backoff="10s")
     b.order("refuse_handshakes", status=503)
     drain(roost)
-    b.wait_events("handshake", rehomed_from="a")
+    roost.wait_log("not re-homed from a to b")
     holds_for(lambda: sockets_of(a) == 1, "the old one is kept", 0.5)
     assert ws.whoami() == "a"
     assert p.backend() == "a", "HTTP follows the socket"

@@ -222,7 +222,7 @@ def test_the_ports_file_follows(stage):
 
 
 def test_a_taken_port_fails_the_whole_reload(stage, tmp_path):
-    roost, a, b = stage.proxy("a", "b")
+    roost, a, b = stage.proxy("a", "b", balance="round-robin")
     good = roost.config
     path = str(tmp_path / "never.sock")
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -6,9 +6,11 @@ import re
 import signal
 
 import pytest
-from peers.admin import scene
+from peers.admin import scene, with_admin
+from peers.backend import closed_port
 from peers.client import Person
 from peers.ctl import Terminal
+from peers.roost import settings
 
 OFF = {"mode": "off"}
 BAR = "[\u2588\u2591]"
@@ -74,8 +76,9 @@ def test_the_live_view(stage):
         with Person(roost, "p").websocket() as ws:
             name = ws.whoami()
             t.wait("1 sessions, 0 exchanges, 1 pins", "the session is seen")
-            row = next(r for r in s.lines() if r.startswith(f"app       {name} "))
-            assert re.search(rf"usable +1 +1  \u2588{{16}} +0$", row)
+            t.wait(lambda s: re.search(
+                rf"^app       {name} .*usable +1 +1  \u2588{{16}} +0$", s.text(), re.M),
+                "and where it is")
         t.wait("0 sessions, 0 exchanges", "it is gone again")
         t.type("q")
         assert t.end() == 0
@@ -83,7 +86,7 @@ def test_the_live_view(stage):
 
 
 def test_the_live_view_shows_re_homing(stage):
-    roost, admin, *_ = scene(stage, "a", "b", rehome={"mode": "transparent", "rate": 5})
+    roost, admin, *_ = scene(stage, "a", "b", rehome={"mode": "transparent", "rate": 3})
     sockets = [Person(roost, f"p{i}").websocket() for i in range(20)]
     with Terminal(roost, "status", "--watch=100ms") as t:
         t.wait("q quits", "it is there")
@@ -115,15 +118,14 @@ def test_a_small_window_and_another_size(quiet):
 
 
 def test_a_daemon_that_goes_and_comes_back(stage):
-    roost, admin, *_ = scene(stage, "a")
-    port = admin.address[1]
+    config = with_admin(settings(stage.backends("a")), bind=closed_port())
+    roost = stage.roost(config)
     with Terminal(roost, "status", "--watch=100ms") as t:
         t.wait("q quits", "it is there")
         pid = roost.pid
         roost.stop()
         t.wait("nobody answers on", "it is away")
         assert "1 sessions" in t.screen.text() or "0 sessions" in t.screen.text()
-        roost.config["admin"]["bind"] = f"127.0.0.1:{port}"
         roost.process = None
         roost.ports_file += ".again"
         roost.start()
@@ -133,11 +135,17 @@ def test_a_daemon_that_goes_and_comes_back(stage):
         assert t.end() == 0
 
 
+def is_stopped(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        return f.read().rpartition(")")[2].split()[0] == "T"
+
+
 def test_it_can_be_stopped_and_goes_on(quiet):
     with Terminal(quiet, "status", "--watch=100ms") as t:
         t.wait("q quits", "it is there")
         t.process.send_signal(signal.SIGTSTP)
         t.wait(lambda s: not s.alternate and s.cursor_shown, "the terminal is given back")
+        t.wait(lambda s: is_stopped(t.process.pid), "it has stopped")
         t.process.send_signal(signal.SIGCONT)
         t.wait(lambda s: s.alternate and "q quits" in s.text(), "it is there again")
         t.type("q")

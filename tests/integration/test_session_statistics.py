@@ -31,10 +31,11 @@ def test_pings_and_round_trips(stage):
             f = ws.read_frame()
             assert f.opcode == frames.PING
             ws.send_frame(frames.PONG, f.payload)
+        a.wait_events("ping", 2)
         ws.ask("m")
         ws.close()
     end = end_of(roost)
-    assert int(end["client_pongs"]) == 3 <= int(end["client_pings"])
+    assert 3 <= int(end["client_pongs"]) <= int(end["client_pings"])
     assert int(end["backend_pongs"]) >= 2
     for side in ("client", "backend"):
         assert 0 < int(end[side + "_rtt"]) < 5e6 * scaled(1)

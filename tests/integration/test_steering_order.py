@@ -77,7 +77,7 @@ def test_websocket_lock_holds_after_an_abnormal_end(stage):
 
 
 def test_clean_end_falls_back_to_an_http_lock(stage):
-    scene = Scene(stage, http="%dms" % scaled(1500))
+    scene = Scene(stage)
     anna = scene.person("anna")
     assert anna.websocket().close(1000) == 1000
     scene.a.wait_events("ws_close", client="anna")
@@ -146,12 +146,12 @@ def test_http_lock_runs_out(stage):
 
 
 def test_each_exchange_starts_the_http_lock_anew(stage):
-    scene = Scene(stage, http="%dms" % scaled(800))
+    scene = Scene(stage, http="%dms" % scaled(1500))
     anna = scene.person("anna")
     assert anna.backend() == "a"
     scene.bring_up_b()
-    for _ in range(4):
-        let_pass(scaled(0.4))
+    for _ in range(3):
+        let_pass(scaled(0.6))
         assert anna.backend() == "a"
 
 
@@ -159,12 +159,12 @@ def test_exchange_in_flight_holds_the_http_lock(stage):
     scene = Scene(stage, http="200ms")
     anna = scene.person("anna")
     with RawClient(scene.roost.address) as poll:
-        wait = int(scaled(1500))
-        poll.send(poll.request_bytes("GET", f"/slow/{wait}", anna.headers))
-        scene.a.wait_events("request", target=f"/slow/{wait}")
+        poll.send(poll.request_bytes("GET", "/stall", anna.headers))
+        scene.a.wait_events("request", target="/stall")
         scene.bring_up_b()
-        let_pass(scaled(0.6))
+        let_pass(scaled(0.5))
         assert anna.backend() == "a"
+        scene.a.order("release")
         assert poll.response().backend == "a"
 
 

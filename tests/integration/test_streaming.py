@@ -174,7 +174,7 @@ def stands_still(roost, sender):
             last = sender.sent
             return turns >= TURNS
 
-        wait_until(still, "the sender stands still")
+        wait_until(still, "the sender stands still", 25)
     return sender.sent
 
 

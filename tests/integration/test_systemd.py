@@ -3,13 +3,16 @@
 ours, the watchdog, and sockets that listen already."""
 
 import os
+import select
 import shlex
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
 from peers.client import Person, RawClient
+from peers.held import Held, workers
 from peers.load import Load
 from peers.roost import Roost, binary, changed, settings
 from peers.waiting import holds_for, scaled, wait_until
@@ -37,6 +40,8 @@ class Service(Roost):
         self.environment = {"NOTIFY_SOCKET": self.notify.getsockname(),
                             **dict(environment)}
         self.said = []
+        self.lock = threading.Lock()
+        threading.Thread(target=self.listen, daemon=True).start()
 
     @property
     def command(self):
@@ -54,11 +59,17 @@ class Service(Roost):
 
     def heard(self):
         """Everything that was said so far, one list of lines a datagram."""
-        try:
-            while True:
-                self.said.append(self.notify.recv(4096).decode().splitlines())
-        except BlockingIOError:
-            return self.said
+        with self.lock:
+            try:
+                while True:
+                    self.said.append(self.notify.recv(4096).decode().splitlines())
+            except BlockingIOError:
+                return self.said
+
+    def listen(self):
+        """As systemd does all the time: who says more than a socket holds would wait."""
+        while select.select([self.notify], [], []):
+            self.heard()
 
     def lines(self):
         return [line for message in self.heard() for line in message]
@@ -137,42 +148,11 @@ def test_without_a_watchdog_nothing_is_fed(serve):
 def test_watchdog_is_not_fed_when_a_worker_hangs(serve):
     roost = serve(WATCHDOG_USEC="100000")
     roost.wait_said("WATCHDOG=1", 2)
-    threads = sorted(int(t) for t in os.listdir(f"/proc/{roost.pid}/task"))
-    worker = next(t for t in threads if is_worker(roost.pid, t))
-    with Held(worker):
+    with Held(workers(roost.pid)[0]):
         fed = roost.count("WATCHDOG=1")
         holds_for(lambda: roost.count("WATCHDOG=1") <= fed + 2, "no more of it",
                   scaled(0.3))
     roost.wait_said("WATCHDOG=1", roost.count("WATCHDOG=1") + 2)
-
-
-def is_worker(pid, thread):
-    with open(f"/proc/{pid}/task/{thread}/comm") as f:
-        return f.read().strip() == "roost-worker"
-
-
-class Held:
-    """One thread, stopped as a debugger does it, with ptrace(2)."""
-
-    SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
-
-    def __init__(self, thread):
-        self.thread = thread
-
-    def call(self, request):
-        import ctypes
-
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.ptrace(request, self.thread, None, None):
-            pytest.skip("ptrace is not allowed")
-
-    def __enter__(self):
-        self.call(self.SEIZE)
-        self.call(self.INTERRUPT)
-        os.waitpid(self.thread, 0x40000000)  # __WALL
-
-    def __exit__(self, *unused):
-        self.call(self.DETACH)
 
 
 # --- sockets
@@ -216,7 +196,7 @@ def test_who_came_before_the_start_is_served(stage, serve):
 def test_a_socket_nobody_wants_is_told_of(stage, serve):
     with listening() as s:
         roost = serve(settings(stage.backends("a")), s)
-        assert roost.logged(r"no listener for an inherited socket \(127.0.0.1:%d\)"
+        assert roost.wait_log(r"no listener for an inherited socket \(127.0.0.1:%d\)"
                             % s.getsockname()[1])
         assert Person(roost, "p").backend() == "a"
 
@@ -235,7 +215,7 @@ def test_the_main_process_changes(stage, serve):
             roost.wait_log("taken over from the process before")
             load.wait_progress()
         load.check()
-        new = int(roost.logged(r"process (\d+) has taken over")[0])
+        new = int(roost.wait_log(r"process (\d+) has taken over")[0])
         try:
             roost.wait_said("READY=1", 2)
             lines = [x for x in roost.lines() if x[:7] in ("MAINPID", "READY=1")]

@@ -6,7 +6,6 @@ import time
 import pytest
 from peers import frames
 from peers.client import Cut, Person, RawClient
-from peers.waiting import scaled
 from peers.websocket import Refused, WsClient
 
 
@@ -18,7 +17,7 @@ def test_first_byte(stage):
     roost = proxy(stage, first_byte="300ms")
     begun = time.monotonic()
     assert Person(roost).get("/hang").status == 504
-    assert 0.25 < time.monotonic() - begun < scaled(3)
+    assert time.monotonic() - begun > 0.25
 
 
 def test_first_byte_of_a_handshake(stage):
@@ -29,11 +28,11 @@ def test_first_byte_of_a_handshake(stage):
 
 
 def test_first_byte_does_not_count_the_upload(stage):
-    roost = proxy(stage, first_byte="500ms")
+    roost = proxy(stage, first_byte="1500ms")
     with RawClient(roost.address) as c:
         c.send(c.request_bytes("POST", "/up", {"Content-Length": "8"}))
         for _ in range(8):
-            time.sleep(0.15)
+            time.sleep(0.25)
             c.send(b"x")
         assert c.response().status == 200
 
@@ -56,7 +55,7 @@ def test_header_is_not_extended_by_drops(stage):
                 time.sleep(0.02)
         except OSError:
             pass
-        assert time.monotonic() - begun < scaled(5)
+        assert time.monotonic() - begun < 15
 
 
 def test_connection_that_never_says_anything(stage):
@@ -74,11 +73,11 @@ def test_body(stage):
 
 
 def test_body_counts_only_silence(stage):
-    roost = proxy(stage, body="500ms")
+    roost = proxy(stage, body="1500ms")
     with RawClient(roost.address) as c:
         c.send(c.request_bytes("POST", "/up", {"Content-Length": "8"}))
         for _ in range(8):
-            time.sleep(0.15)
+            time.sleep(0.25)
             c.send(b"x")
         assert c.response().json()["body_length"] == 8
 
@@ -90,8 +89,8 @@ def test_response(stage):
 
 
 def test_response_counts_only_silence(stage):
-    roost = proxy(stage, response="500ms")
-    assert Person(roost).get("/drip/8/150").body == b"x" * 8
+    roost = proxy(stage, response="1500ms")
+    assert Person(roost).get("/drip/8/250").body == b"x" * 8
 
 
 def test_keepalive_of_a_client(stage):
@@ -106,16 +105,16 @@ def test_keepalive_of_a_client(stage):
 def test_keepalive_of_a_backend_connection(stage):
     roost, a = stage.proxy("a", timeouts={"keepalive": "300ms"})
     assert Person(roost).get().status == 200
-    a.wait_events("disconnect", seconds=3)
+    a.wait_events("disconnect")
 
 
 def test_no_timeout_touches_an_open_socket(stage):
-    roost = proxy(stage, header="300ms", body="300ms", first_byte="300ms",
-                  response="300ms", keepalive="300ms")
+    roost = proxy(stage, header="1s", body="1s", first_byte="1s", response="1s",
+                  keepalive="1s")
     with WsClient(roost.address) as ws:
-        time.sleep(1.0)
+        time.sleep(1.4)
         assert ws.whoami() == "a"
         ws.send_frame(frames.TEXT, b"half", fin=False)
-        time.sleep(0.6)
+        time.sleep(1.2)
         ws.send_frame(frames.CONTINUATION, b"way")
         assert ws.read() == "halfway"

@@ -16,8 +16,8 @@ from peers.client import Person, RawClient
 from peers.ctl import ctl
 from peers.load import Load
 from peers.roost import Roost, binary, changed, settings
-from peers.waiting import holds_for, scaled, wait_until
-from peers.websocket import Swarm
+from peers.waiting import holds_for, wait_until
+from peers.websocket import Closed, Swarm
 
 
 def alive(pid):
@@ -68,7 +68,7 @@ class Upgradable(Roost):
         old = self.newest
         self.usr2()
         self.wait_log("taken over from the process before", 20)
-        pids = re.findall(r"process (\d+) has taken over", self.log()[self.log_mark:])
+        pids = self.wait_log(r"process (\d+) has taken over", 20)
         self.successors.append(int(pids[-1]))
         return old
 
@@ -84,10 +84,8 @@ class Upgradable(Roost):
 
     def stop(self):
         for pid in self.successors:
-            for _ in range(2):
-                if alive(pid):
-                    os.kill(pid, signal.SIGTERM)
-            wait_until(lambda: not alive(pid), f"{pid} has stopped", 20)
+            wait_until(lambda: not alive(pid) or os.kill(pid, signal.SIGTERM),
+                       f"{pid} has stopped", 20)
         super().stop()
 
 
@@ -167,17 +165,20 @@ def test_swarm_and_load_over_several_upgrades(stage, start):
     assert {m.connects for m in swarm.members} == {3}, "each was told once at a time"
 
 
+def works(ws):
+    try:
+        return ws.whoami() == "a"
+    except Closed:
+        return False
+
+
 def test_open_sockets_work_until_they_are_told(stage, start):
     config = settings(stage.backends("a"), rehome={"rate": 1})
     config["upgrade"] = {"grace": "1m"}
     roost = start(config)
     sockets = [Person(roost, f"p{i}").websocket() for i in range(8)]
     roost.upgrade()
-    assert sum(ws.is_open() for ws in sockets) >= 5
-    for ws in sockets:
-        if ws.is_open():
-            assert ws.whoami() == "a"
-            break
+    assert sum(works(ws) for ws in sockets) >= 3
     assert alive(roost.process.pid)
     os.kill(roost.process.pid, signal.SIGTERM)  # no more patience
     assert roost.wait_exit() == 0
@@ -187,9 +188,10 @@ def test_exchange_under_way_is_finished_by_the_old_one(stage, start):
     (a,) = stage.backends("a")
     roost = start(settings([a]))
     with RawClient(roost.address) as c:
-        c.send(c.request_bytes("GET", "/slow/700"))
-        a.wait_events("request", target="/slow/700")
+        c.send(c.request_bytes("GET", "/stall"))
+        a.wait_events("request", target="/stall")
         roost.upgrade()
+        a.order("release")
         r = c.response()
         assert r.status == 200 and r.header("Connection") == "close"
         assert c.at_end()
@@ -383,7 +385,7 @@ FAILURES = {
 def test_a_binary_that_does_not_start(stage, start, case):
     script, said = FAILURES[case]
     config = settings(stage.backends("a"))
-    config["upgrade"] = {"timeout": f"{int(scaled(200))}ms"}
+    config["upgrade"] = {"timeout": "300ms" if case == "hang" else "30s"}
     roost = start(config)
     roost.install_script(script)
     with Load(roost.address, 1, 1) as load:
@@ -397,9 +399,6 @@ def test_a_binary_that_does_not_start(stage, start, case):
     assert not load.reconnects
     if case == "exit":
         roost.install(binary())
-        roost.write({**config, "upgrade": {"timeout": "30s"}})
-        os.kill(roost.process.pid, signal.SIGHUP)
-        roost.wait_log("configuration reloaded")
         roost.upgrade()  # the next one may
         ended(roost)
         assert Person(roost, "p").backend() == "a"

@@ -55,17 +55,18 @@ def test_moved_away_and_written_anew(watching):
     """As vi does it with a backup."""
     roost = watching()
     for weight in (2, 3):
+        text = text_of(roost, weight)  # not between the two
         os.rename(roost.file, roost.file + "~")
         with open(roost.file, "w") as f:
-            f.write(text_of(roost, weight))
+            f.write(text)
         loads(roost, weight)
     assert not roost.logged("reload failed")
 
 
 def test_many_changes_are_one_reload(watching):
     roost = watching()
-    for weight in range(2, 10):
-        roost.write(text_of(roost, weight))
+    for text in [text_of(roost, weight) for weight in range(2, 10)]:
+        roost.write(text)
     loads(roost, 9)
     assert len(roost.logged("configuration reloaded")) <= 2
 

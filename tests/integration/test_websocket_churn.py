@@ -20,6 +20,8 @@ from peers.client import Person
 from peers.roost import changed, settings
 from peers.waiting import SANITIZED, holds_for, let_pass, scaled, wait_until
 
+# they need the machine: not several of them at once
+pytestmark = pytest.mark.xdist_group("crowd")
 HERE = os.path.dirname(os.path.abspath(__file__))
 SECONDS = float(os.environ.get("CHURN_SECONDS", 20))
 SOCKETS = int(os.environ.get("CHURN_SOCKETS", 1000 if SANITIZED else 5000))
@@ -100,11 +102,11 @@ class Churn:
         for name in range(NAMES):       # threads, pools and tables have their size
             Person(roost, f"n{name}").get()
         self.before = self.still_descriptors()
-        sockets = min(sockets, hard // 4)
-        self.crowd = Process("crowd.py", roost.address[1], sockets, seconds, NAMES,
+        self.sockets = min(sockets, hard // 4)
+        self.crowd = Process("crowd.py", roost.address[1], self.sockets, seconds, NAMES,
                              ",".join(ends))
         stage.others.append(self.crowd)
-        self.seen = self.crowd.read(seconds + 60)
+        self.seen = self.crowd.read(seconds + 100)
 
     def still_descriptors(self):
         """How many it holds once kept connections to the app servers have ended."""
@@ -172,7 +174,7 @@ def more_time():
 def test_thousands_come_and_go(churn, more_time):
     c = churn(SOCKETS, SECONDS, SUDDEN + SILENT, rehome={"mode": "off"})
     c.check_ends()
-    assert c.seen["most"] >= SOCKETS * 0.9 or SECONDS < 20
+    assert c.seen["most"] >= c.sockets
     assert set(c.seen["codes"]["server-closes"]) <= {"4001"}
     assert set(c.seen["codes"]["close"]) == {"1000"}
     assert set(c.seen["codes"]["bad-frame"]) == {"1002"}

@@ -92,7 +92,7 @@ def test_lost_client_ends_the_backends_side(proxy, how):
     ws = Person(roost, "p").websocket()
     assert ws.whoami() == "a"
     ws.reset() if how == "reset" else ws.raw.close()
-    a.wait_events("ws_close", seconds=3)
+    a.wait_events("ws_close")
     assert a.open().sockets == 0
 
 
@@ -117,7 +117,7 @@ def test_half_a_frame_and_away(proxy):
     ws = Person(roost, "p").websocket()
     ws.raw.send(frames.encode(frames.BINARY, b"x" * 1000, masked=True)[:500])
     ws.raw.close()
-    a.wait_events("ws_close", seconds=3)
+    a.wait_events("ws_close")
 
 
 def test_nothing_is_left_of_many(proxy):

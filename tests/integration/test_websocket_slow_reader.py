@@ -67,7 +67,7 @@ def test_client_that_never_reads_is_not_kept_after_the_backend_is_gone(proxy):
     ws.send("flood 50 %d" % MIB)
     wait_until(lambda: a.open().sockets, "it is there")
     ws.reset()
-    a.wait_events("ws_close", seconds=5, client="lazy")
+    a.wait_events("ws_close", client="lazy")
 
 
 def test_pings_of_a_client_that_reads_nothing_are_bounded(proxy):

@@ -4,6 +4,7 @@
 import pytest
 from peers.client import Person, RawClient
 from peers.roost import changed, entry, settings
+from peers.waiting import wait_until
 
 WEIGHTS = {"a": 1, "b": 2, "c": 3}
 
@@ -60,7 +61,7 @@ def test_least_sessions_fills_the_gap(stage):
     for ws in sockets:
         if ws.whoami() == "a":
             ws.close()
-    a.wait_events("ws_close", 10)
+    wait_until(lambda: len(roost.logged("session ended")) == 10, "ten are gone")
     more = [Person(roost, f"q{i}").websocket() for i in range(10)]
     assert [ws.whoami() for ws in more].count("a") == 10
 

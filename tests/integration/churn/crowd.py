@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The clients: one epoll loop. Run as `crowd.py PORT SOCKETS SECONDS NAMES END,END...`.
 
-Keeps SOCKETS open for SECONDS; each lives for some seconds, says something now and then,
+Opens SOCKETS and keeps so many for SECONDS, or half of them where opening takes long;
+each lives for some seconds, says something now and then,
 checks every echo, and ends in one of the ways of ends.py; another takes its place. After
 that all end in their ways, and a line of JSON says what was seen. Those who end silently
 keep their sockets. On a line on stdin they look what has become of these and tell it; at
@@ -54,6 +55,7 @@ class Client:
         self.name = f"n{crowd.rng.randrange(crowd.names)}"
         self.state = "connecting"   # greeting, talking, ending, held
         self.said = 0
+        self.said_at = 0
         self.waiting = None         # the echo that must come
         self.decoder = None
         self.head = bytearray()
@@ -150,6 +152,7 @@ class Client:
 
     def say(self):
         self.said += 1
+        self.said_at = time.monotonic()
         self.waiting = b"%d says %d" % (self.number, self.said)
         self.frame(frames.TEXT, self.waiting)
 
@@ -159,9 +162,10 @@ class Client:
             if now > self.began + PATIENCE:
                 raise Broken(f"still {self.state}")
             return now + 1
-        if self.state == "talking" and self.waiting and now > self.dies + PATIENCE:
+        if self.state == "talking" and self.waiting and now > self.said_at + PATIENCE:
             raise Broken("an echo did not come")
-        if self.state == "talking" and now >= self.dies and not self.waiting:
+        if (self.state == "talking" and now >= self.dies and not self.waiting
+                and self.crowd.full):
             self.dies = now
             self.state = "ending"
             getattr(self, self.end.replace("-", "_"))()
@@ -232,6 +236,7 @@ class Crowd:
         self.poll = select.epoll()
         self.clients, self.held = {}, []
         self.opening = self.made = self.most = self.stalls = 0
+        self.full = False   # all are there: from now on they may end
         self.timers = []
         self.counts, self.ended = Counter(), Counter()
         self.codes = {end: Counter() for end in (*ends, "close")}
@@ -242,14 +247,17 @@ class Crowd:
         stop = time.monotonic() + self.seconds
         while True:
             now = time.monotonic()
-            if now < stop:
+            if not self.full and (self.most >= self.sockets or now > stop + PATIENCE):
+                self.full = True
+                stop = max(stop, now + self.seconds / 2)
+            if now < stop or not self.full:
                 self.fill()
             elif not self.clients:
                 return
             for fd, _ in self.poll.poll(0.01, 512):
                 if fd in self.clients:
                     self.do(self.clients[fd], Client.on_event)
-            self.tick(time.monotonic(), now >= stop)
+            self.tick(time.monotonic(), self.full and now >= stop)
             self.most = max(self.most, len(self.clients) + len(self.held))
 
     def fill(self):

@@ -16,6 +16,17 @@ from .waiting import DEADLINE, scaled, wait_until
 APP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "app.py")
 
 
+def hold(host="127.0.0.1"):
+    """A port that is ours as long as this socket is open. Nobody who asks the kernel for
+    any port gets it, but whoever names it may listen there, end, and listen again; until
+    then connections are refused. A port that is merely free may be another test's, which
+    runs at the same time, by the next moment."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((host, 0))
+    return s
+
+
 class Backend:
     """One app server. start() and ready() are apart so that several start at once."""
 
@@ -25,10 +36,14 @@ class Backend:
         self.host = host
         self.inside = list(inside)
         self.port = 0
+        self.place = None
         self.process = None
         self.seen = []
 
     def start(self):
+        if not self.inside and self.place is None:
+            self.place = hold(self.host)
+            self.port = self.place.getsockname()[1]
         self.process = subprocess.Popen(
             [*self.inside, "/usr/bin/python3", "-B", APP, self.name, str(self.port),
              self.host],
@@ -62,6 +77,8 @@ class Backend:
     def stop(self):
         if self.process and self.process.poll() is None:
             self.kill()
+        if self.place:
+            self.place.close()
 
     def order(self, order, **facts):
         self.process.stdin.write(
@@ -136,8 +153,10 @@ def answering(answer, close=False):
     return script
 
 
+held = []  # to the end of the run
+
+
 def closed_port():
-    """An address where nobody listens."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return "127.0.0.1:%d" % s.getsockname()[1]
+    """An address where nobody listens, unless the test does."""
+    held.append(hold())
+    return "127.0.0.1:%d" % held[-1].getsockname()[1]

@@ -199,24 +199,25 @@ class Roost:
         self.process.wait(scaled(seconds))
         return self.process.returncode
 
+    def exits_within(self, seconds):
+        end = time.monotonic() + seconds
+        while self.running() and time.monotonic() < end:
+            time.sleep(0.005)
+
     def running(self):
         return self.process is not None and self.process.poll() is None
 
     def stop(self):
-        """Ends it for good: TERM, and a second one so that nothing is waited for."""
-        if self.running():
+        """Ends it for good: TERM, and more of them so that nothing is waited for. Two that
+        come at once may count as one."""
+        deadline = time.monotonic() + scaled(20)
+        while self.running():
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError("roost did not stop after TERM")
             self.signal(signal.SIGTERM)
-            deadline = time.monotonic() + 0.2
-            while self.running() and time.monotonic() < deadline:
-                time.sleep(0.005)
-            if self.running():
-                self.signal(signal.SIGTERM)
-        try:
-            code = self.wait_exit(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError("roost did not stop after TERM") from None
+            self.exits_within(0.2)
+        code = self.process.returncode
         assert code == 0, f"roost ended with {code}"
         self.check_findings()
 

@@ -142,9 +142,8 @@ class WsClient:
         self.raw.sock.settimeout(0.0)
         try:
             data = self.raw.sock.recv(1)
-            if data:
-                self.decoder.feed(data)
-            return bool(data)
+            self.decoder.feed(data)
+            return False
         except BlockingIOError:
             return True
         except OSError:
