@@ -32,11 +32,10 @@ stop(struct control *c)
 		systemd_stopping();
 	upgrade_cancel(c);
 	sockets_end(c->sockets); /* but for the admin API's, which tells what is left */
-	for (size_t i = 0; i < c->n_workers; i++)
-		if (c->stopping)
-			worker_quit(c->workers[i]);
-		else
-			worker_stop(c->workers[i], &how);
+	if (!c->stopping)
+		workers_stop(c->workers, c->n_workers, &how);
+	for (size_t i = 0; c->stopping && i < c->n_workers; i++)
+		worker_quit(c->workers[i]);
 	c->stopping = true;
 }
 

@@ -251,8 +251,7 @@ leave(struct control *c)
 	log_notice(TOPIC_DAEMON,
 	    "process %ld has taken over; this one finishes what it has",
 	    (long)c->upgrade.pid);
-	for (size_t i = 0; i < c->n_workers; i++)
-		worker_stop(c->workers[i], &how);
+	workers_stop(c->workers, c->n_workers, &how);
 	loop_timer(c->loop, &c->upgrade.timer, LOOK_MS);
 }
 

@@ -61,6 +61,9 @@ struct worker_message {
 	enum move_why why;
 	uint32_t delay_ms;
 	struct worker_stop stop;
+	/* of stops: all workers, borrowed, and how far it has come */
+	struct worker *const *workers;
+	size_t n_workers, at;
 	atomic_bool *alive; /* of questions: borrowed */
 	uint64_t who;       /* of seats */
 	bool (*visit)(void *arg, struct registry *registry);
@@ -200,22 +203,39 @@ spread_ms(uint64_t grace_ms)
 }
 
 static void
+close_ears(struct worker *w, const struct worker_stop *how)
+{
+	if (how->why == REASON_UPGRADED)
+		ears_leave(&w->ears);
+	else
+		ears_close(&w->ears);
+}
+
+static void
+stop(struct worker *w, const struct worker_stop *how)
+{
+	front_stop(&w->front, how->idle_ms);
+	registry_stop(&w->registry, how->why, spread_ms(how->grace_ms));
+	w->stop_by_ms = clock_now_ms() + how->grace_ms;
+	loop_timer(w->loop, &w->look, 0);
+}
+
+/* Goes from worker to worker, twice: when all have closed their ears, they stop. The
+ * control thread joins none before all have ended. */
+static void
 take_stop(struct message *message, void *to)
 {
 	struct worker_message *m = (struct worker_message *)(void *)message;
 	struct worker *w = to;
 
-	if (w) {
-		if (m->stop.why == REASON_UPGRADED)
-			ears_leave(&w->ears);
-		else
-			ears_close(&w->ears);
-		front_stop(&w->front, m->stop.idle_ms);
-		registry_stop(&w->registry, m->stop.why, spread_ms(m->stop.grace_ms));
-		w->stop_by_ms = clock_now_ms() + m->stop.grace_ms;
-		loop_timer(w->loop, &w->look, 0);
-	}
-	message_free(m);
+	if (w && m->at < m->n_workers)
+		close_ears(w, &m->stop);
+	else if (w)
+		stop(w, &m->stop);
+	if (w && ++m->at < 2 * m->n_workers)
+		loop_post(m->workers[m->at % m->n_workers]->loop, message);
+	else
+		message_free(m);
 }
 
 static void
@@ -297,16 +317,18 @@ worker_visit(struct worker *w, bool (*visit)(void *arg, struct registry *registr
 }
 
 void
-worker_stop(struct worker *w, const struct worker_stop *how)
+workers_stop(struct worker *const *workers, size_t n, const struct worker_stop *how)
 {
 	struct worker_message *m = message_new(take_stop);
 
-	if (!m) {
-		worker_quit(w);
+	for (size_t i = 0; !m && i < n; i++)
+		worker_quit(workers[i]);
+	if (!m)
 		return;
-	}
 	m->stop = *how;
-	loop_post(w->loop, &m->message);
+	m->workers = workers;
+	m->n_workers = n;
+	loop_post(workers[0]->loop, &m->message);
 }
 
 static void

@@ -63,10 +63,13 @@ struct worker_stop {
 	uint64_t idle_ms;  /* idle connections stay so long */
 };
 
-/* Stop accepting, finish exchanges, close sessions spread over the grace (as
- * registry_stop says); the worker ends when nothing is left or the grace is over.
- * Without memory to say so: as worker_quit. Control thread. */
-void worker_stop(struct worker *w, const struct worker_stop *how);
+/* Stop accepting and, when all of them have, finish exchanges and close sessions spread
+ * over the grace (as registry_stop says): whoever is sent away must not come back to a
+ * worker that has not got to it yet. A worker ends when nothing is left or the grace is
+ * over. Without memory to say so: as worker_quit. The array is borrowed for as long as
+ * they run, and not empty. Control thread. */
+void workers_stop(struct worker *const *workers, size_t n,
+    const struct worker_stop *how);
 
 /* *alive becomes true when the worker gets to it. False: no memory. Control thread. */
 bool worker_ask(struct worker *w, atomic_bool *alive);

@@ -14,6 +14,7 @@ import pytest
 from peers.admin import with_admin
 from peers.client import Person, RawClient
 from peers.ctl import ctl
+from peers.held import Held, workers
 from peers.load import Load
 from peers.roost import Roost, binary, changed, settings
 from peers.waiting import holds_for, wait_until
@@ -144,6 +145,19 @@ def test_sockets_are_sent_away_and_come_back(stage, start):
         ws.send_close(1013)
         with Person(roost, f"p{i}").websocket() as again:
             assert again.whoami() in ("a", "b")
+    assert roost.wait_exit() == 0
+
+
+def test_nobody_is_told_while_a_worker_still_listens(stage, start):
+    """Whoever is told comes back at once, and would be told again."""
+    roost = start(settings(stage.backends("a"), rehome={"rate": 1000}))
+    sockets = [Person(roost, f"p{i}").websocket() for i in range(30)]
+    with Held(workers(roost.pid)[0]):
+        roost.upgrade()
+        holds_for(lambda: all(ws.is_open() for ws in sockets), "none is told", 0.3)
+    for ws in sockets:
+        assert ws.close_code() == 1012
+        ws.send_close(1012)
     assert roost.wait_exit() == 0
 
 
