@@ -125,8 +125,14 @@ rank_of(const struct backend *b, bool websocket, uint64_t now_ms)
 			return RANK_NONE;
 		return is_backup(b) ? RANK_BACKUP_FULL : RANK_FULL;
 	case BACKEND_EJECTED:
-	case BACKEND_UNHEALTHY: return is_backup(b) ? RANK_BACKUP_AILING : RANK_AILING;
-	case BACKEND_FAILING: return is_backup(b) ? RANK_BACKUP_FAILING : RANK_FAILING;
+	case BACKEND_UNHEALTHY:
+		if (websocket && !backend_has_places(b, 1))
+			return RANK_NONE;
+		return is_backup(b) ? RANK_BACKUP_AILING : RANK_AILING;
+	case BACKEND_FAILING:
+		if (websocket && !backend_has_places(b, 1))
+			return RANK_NONE;
+		return is_backup(b) ? RANK_BACKUP_FAILING : RANK_FAILING;
 	default: return RANK_NONE;
 	}
 }

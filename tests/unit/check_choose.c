@@ -347,6 +347,25 @@ END_TEST
 
 /* Limits */
 
+START_TEST(where_all_are_ailing_a_full_one_does_not_stand_in_the_way)
+{
+	struct backend *on;
+	struct claim claims[3];
+
+	configure("balance: hash, limits: {max_sessions: 1},");
+	atomic_store(&b0->unhealthy, true);
+	atomic_store(&b1->unhealthy, true);
+	backend_mark_failed(b2, now, 30);
+	for (uint64_t i = 0; i < 3; i++)
+		claims[i] = open_session(strong(i), &on, NULL);
+	ck_assert_uint_eq(sessions(b0), 1);
+	ck_assert_uint_eq(sessions(b1), 1);
+	ck_assert_uint_eq(sessions(b2), 1);
+	for (int i = 0; i < 3; i++)
+		close_session(&claims[i], true);
+}
+END_TEST
+
 START_TEST(a_full_backend_takes_no_session_but_serves_its_clients)
 {
 	struct claim claims[3], extra;
@@ -959,6 +978,7 @@ order(void)
 	tcase_add_test(t, except_is_never_returned);
 	tcase_add_test(t, a_retry_takes_the_pin_along);
 	tcase_add_test(t, where_all_are_failing_they_are_tried);
+	tcase_add_test(t, where_all_are_ailing_a_full_one_does_not_stand_in_the_way);
 	tcase_add_test(t, a_draining_backend_stays_right_for_its_sockets_clients);
 	tcase_add_test(t, a_newcomer_never_gets_to_a_draining_backend);
 	tcase_add_test(t, down_and_failing_backends_are_right_for_nobody);
