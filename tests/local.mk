@@ -14,6 +14,8 @@ tests_unit_check_SOURCES = \
 	tests/unit/rig.c tests/unit/rig.h \
 	tests/unit/stand.c tests/unit/stand.h \
 	tests/unit/steering.c tests/unit/steering.h \
+	tests/unit/simulator.h tests/unit/simulator_people.c \
+	tests/unit/simulator_workers.c tests/unit/simulator_law.c \
 	tests/unit/suites.def \
 	tests/unit/yaml_rig.c tests/unit/yaml_rig.h \
 	tests/unit/check_access_log.c \

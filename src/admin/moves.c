@@ -304,6 +304,8 @@ move_key(const struct admin_host *host, const struct order *o, struct hash128 ke
 	struct move move = {.why = MOVE_ASKED};
 	json_t *json = NULL;
 
+	if (o->key.stable && hash128_eq(key, o->key.hash))
+		pins_set_stable(host->pins, key, o->key.stable);
 	if (!pins_lookup(host->pins, key, o->now_ms, &pin))
 		return NULL;
 	to = o->to ? backend_get(o->to)

@@ -101,6 +101,7 @@ struct claim {
 	uint64_t stable; /* see struct choice */
 	bool has_follower;
 	bool held;
+	uint16_t era; /* of the pin, when the session last was where it points */
 };
 
 /* Before choice_end: the upgrade succeeded. Counts the session on the choice's backend
@@ -124,13 +125,22 @@ void choose_session_sent_away(struct chooser *c, const struct upstream *up,
 struct backend *choose_rehome(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *from, uint64_t now_ms);
 
+/* The session's backend is lost to it. Until it has another one, or its old one again
+ * (choose_settled), its client is not moved for the sake of balance. */
+void choose_unsettled(struct chooser *c, struct claim *claim);
+
+/* Nothing moves the session, and it is on `home`. Whoever ends a move says so; it does
+ * no harm to say it again. */
+void choose_settled(struct chooser *c, struct claim *claim, const struct backend *home);
+
 /* Does the claim's pin point there? Where that is the session's home, its move was
  * taken back, for the sake of another session of its client. */
 bool choose_points_to(struct chooser *c, const struct claim *claim,
     const struct backend *to, uint64_t now_ms);
 
-/* The session is on `to` now. Where the client's pin points elsewhere by now, session
- * and pin come together again: on what is usable, the pin's backend first. */
+/* The session is about to be on `to`, or is. Where the client's pin points elsewhere by
+ * now, session and pin come together again: on what is usable, the pin's backend first.
+ */
 void choose_rehome_done(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *to, uint64_t now_ms);
 
@@ -140,6 +150,14 @@ void choose_rehome_done(struct chooser *c, const struct upstream *up,
 bool choose_rehome_undo(struct chooser *c, const struct upstream *up,
     const struct claim *claim, struct backend *from, struct backend *to,
     uint64_t now_ms, uint64_t hold_ms);
+
+/* What policy hash goes by. Whose session is older than the policy has no stable hash;
+ * at least not all of them go to the same place then. */
+static inline uint64_t
+choose_stable(uint64_t stable, struct hash128 key)
+{
+	return stable ? stable : key.lo;
+}
 
 /* The policy alone, for a client of that stable hash: a usable backend other than
  * `except`, with places for so many sessions; with a reference, or NULL. */

@@ -24,17 +24,18 @@ choose_session_opened(struct chooser *c, const struct upstream *up,
 	    .stable = choice->stable};
 	struct backend *b = choice->backend;
 
-	claim.held = pins_session_open(c->pins, claim.key, b, now_ms, lock_ms, false);
+	claim.held =
+	    pins_session_open(c->pins, claim.key, b, now_ms, lock_ms, &claim.era);
 	if (!claim.held) {
 		claim.key = choose_anonymous_key(c);
-		claim.held =
-		    pins_session_open(c->pins, claim.key, b, now_ms, lock_ms, false);
+		claim.held = pins_session_open(c->pins, claim.key, b, now_ms, lock_ms,
+		    &claim.era);
 	}
 	if (claim.held && up->conf->balance == BALANCE_HASH)
 		pins_set_stable(c->pins, claim.key, claim.stable);
 	if (claim.held && choice->has_follower)
 		claim.has_follower = pins_session_open(c->pins, claim.follower, b,
-		    now_ms, lock_ms, true);
+		    now_ms, lock_ms, NULL);
 	if (claim.has_follower)
 		pins_follow(c->pins, claim.key, claim.follower);
 	return claim;
@@ -47,10 +48,11 @@ choose_session_closed(struct chooser *c, const struct upstream *up, struct claim
 	uint64_t http_ms = up->conf->pin.http_ms;
 
 	if (claim->held)
-		pins_session_close(c->pins, claim->key, clean, now_ms, http_ms, false);
+		pins_session_close(c->pins, claim->key, clean, now_ms, http_ms,
+		    &claim->era);
 	if (claim->has_follower)
 		pins_session_close(c->pins, claim->follower, clean, now_ms, http_ms,
-		    true);
+		    NULL);
 	claim->held = false;
 	claim->has_follower = false;
 }
@@ -60,7 +62,8 @@ choose_session_sent_away(struct chooser *c, const struct upstream *up,
     struct claim *claim, uint64_t now_ms)
 {
 	if (claim->held)
-		pins_session_away(c->pins, claim->key, now_ms, up->conf->pin.http_ms);
+		pins_session_away(c->pins, claim->key, now_ms, up->conf->pin.http_ms,
+		    claim->era);
 	claim->held = false;
 	choose_session_closed(c, up, claim, false, now_ms);
 }
@@ -97,20 +100,21 @@ struct backend *
 choose_rehome(struct chooser *c, const struct upstream *up, const struct claim *claim,
     struct backend *from, uint64_t now_ms)
 {
+	uint64_t stable = choose_stable(claim->stable, claim->key);
 	struct backend *to = NULL;
 
 	for (int tries = 0; tries < REHOME_TRIES && !to; tries++) {
 		struct pin pin;
 
 		if (!claim->held || !pins_lookup(c->pins, claim->key, now_ms, &pin))
-			return choose_policy(c, up, claim->stable, 1, from, now_ms);
+			return choose_policy(c, up, stable, 1, from, now_ms);
 		if (pin.backend != from && holds_well(pin.backend, now_ms)) {
 			if (claim->has_follower)
 				pins_move(c->pins, claim->follower, from, pin.backend,
 				    now_ms, up->conf->pin.websocket_ms);
 			return pin.backend;
 		}
-		to = choose_policy(c, up, claim->stable, pin.sessions, from, now_ms);
+		to = choose_policy(c, up, stable, pin.sessions, from, now_ms);
 		if (!to) {
 			backend_put(pin.backend);
 			return NULL;
@@ -122,6 +126,20 @@ choose_rehome(struct chooser *c, const struct upstream *up, const struct claim *
 		backend_put(pin.backend);
 	}
 	return to;
+}
+
+void
+choose_unsettled(struct chooser *c, struct claim *claim)
+{
+	if (claim->held)
+		pins_unsettled(c->pins, claim->key, &claim->era);
+}
+
+void
+choose_settled(struct chooser *c, struct claim *claim, const struct backend *home)
+{
+	if (claim->held)
+		pins_settled(c->pins, claim->key, home, &claim->era);
 }
 
 bool

@@ -92,13 +92,11 @@ turn_run_errands(struct turn *t)
 
 	for (size_t i = 0; i < p->n_errands; i++) {
 		struct errand e = p->errands[i];
-		bool done = false;
+		bool mine = e.upstream_id == t->up->id;
+		bool done = mine && t->up->conf->rehome.mode == REHOME_OFF;
 
-		if (e.upstream_id == t->up->id) {
-			while (turn_has_token(t) && errand_run(&e, t, &done))
-				;
-			done |= t->up->conf->rehome.mode == REHOME_OFF;
-		}
+		while (mine && !done && turn_has_token(t) && errand_run(&e, t, &done))
+			;
 		if (done) {
 			errand_log_end(&e);
 			errand_fini(&e);

@@ -20,7 +20,7 @@
 
 /* Beyond the oldest idle pins, each sweep looks at an eighth of the others and at
  * SWEEP_LEAST, so that the last few do not take for ever. */
-enum { SWEEP_SHARE = 8, SWEEP_LEAST = 16 };
+enum { SWEEP_SHARE = 8, SWEEP_LEAST = 16, APART_MAX = UINT16_MAX };
 
 struct pins *
 pins_new(uint64_t max)
@@ -213,7 +213,17 @@ entry_rebind(struct entry *e, struct backend *to, uint64_t now_ms)
 	e->websocket_until = 0;
 	e->http_until = 0;
 	e->arrived = false;
+	e->era++;
+	e->apart = e->sessions < APART_MAX ? e->sessions : APART_MAX;
 	return from;
+}
+
+/* A session is where the pin points, or ends. */
+static void
+entry_gather(struct entry *e, uint16_t era)
+{
+	if (era != e->era && e->apart)
+		e->apart--;
 }
 
 struct pin
@@ -225,6 +235,7 @@ entry_copy(const struct entry *e)
 	    .followers = e->followers,
 	    .exchanges = e->exchanges,
 	    .awaited = e->awaited,
+	    .apart = e->apart,
 	    .websocket_until_ms = e->websocket_until,
 	    .http_until_ms = e->http_until,
 	    .since_ms = e->since,
@@ -340,19 +351,20 @@ entry_arrive(struct entry *e, uint64_t now_ms)
 
 bool
 pins_session_open(struct pins *pins, struct hash128 key, struct backend *backend,
-    uint64_t now_ms, uint64_t websocket_ms, bool follower)
+    uint64_t now_ms, uint64_t websocket_ms, uint16_t *era_r)
 {
 	struct shard *s = shard_lock(pins, key);
 	struct entry *dead = NULL, *e = NULL;
 	struct backend *drop = NULL;
 
-	if (!follower || entry_find(s, key) || shard_make_room(pins, s, &dead))
+	if (era_r || entry_find(s, key) || shard_make_room(pins, s, &dead))
 		e = entry_for_session(pins, s, key, backend, now_ms, &dead, &drop);
 	if (e) {
-		if (follower) {
+		if (!era_r) {
 			e->followers++;
 		} else {
 			e->sessions++;
+			*era_r = (uint16_t)e->era;
 			e->arrived = true;
 			atomic_fetch_add(&backend->sessions, 1);
 			if (e->awaited)
@@ -367,6 +379,33 @@ pins_session_open(struct pins *pins, struct hash128 key, struct backend *backend
 	backend_put(drop);
 	entries_free(dead);
 	return e != NULL;
+}
+
+void
+pins_settled(struct pins *pins, struct hash128 key, const struct backend *backend,
+    uint16_t *era)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+
+	if (e && e->backend == backend) {
+		entry_gather(e, *era);
+		*era = (uint16_t)e->era;
+	}
+	shard_unlock(s);
+}
+
+void
+pins_unsettled(struct pins *pins, struct hash128 key, uint16_t *era)
+{
+	struct shard *s = shard_lock(pins, key);
+	struct entry *e = entry_find(s, key);
+
+	if (e && e->era == *era) {
+		--*era; /* as if it had missed the last move */
+		e->apart += e->apart < APART_MAX;
+	}
+	shard_unlock(s);
 }
 
 void
@@ -395,14 +434,15 @@ pins_set_stable(struct pins *pins, struct hash128 key, uint64_t stable)
 
 /* Takes one session off; false: there was none. */
 static bool
-entry_leave(struct entry *e, bool follower)
+entry_leave(struct entry *e, const uint16_t *era)
 {
-	uint32_t *count = follower ? &e->followers : &e->sessions;
+	uint32_t *count = era ? &e->sessions : &e->followers;
 
 	if (*count == 0)
 		return false;
 	--*count;
-	if (!follower) {
+	if (era) {
+		entry_gather(e, *era);
 		atomic_fetch_sub(&e->backend->sessions, 1);
 		e->has_follower = e->has_follower && e->sessions;
 	}
@@ -423,12 +463,12 @@ entry_keep_lock(struct entry *e, bool clean, uint64_t now_ms, uint64_t http_ms)
 
 void
 pins_session_close(struct pins *pins, struct hash128 key, bool clean, uint64_t now_ms,
-    uint64_t http_ms, bool follower)
+    uint64_t http_ms, const uint16_t *era)
 {
 	struct shard *s = shard_lock(pins, key);
 	struct entry *e = entry_find(s, key);
 
-	if (e && entry_leave(e, follower)) {
+	if (e && entry_leave(e, era)) {
 		entry_keep_lock(e, clean, now_ms, http_ms);
 		entry_settle(s, e, now_ms);
 	}
@@ -437,7 +477,7 @@ pins_session_close(struct pins *pins, struct hash128 key, bool clean, uint64_t n
 
 void
 pins_session_away(struct pins *pins, struct hash128 key, uint64_t now_ms,
-    uint64_t http_ms)
+    uint64_t http_ms, uint16_t era)
 {
 	struct shard *s = shard_lock(pins, key);
 	struct entry *e = entry_find(s, key);
@@ -446,7 +486,7 @@ pins_session_away(struct pins *pins, struct hash128 key, uint64_t now_ms,
 		/* the place it comes back to is taken before this one is free */
 		if (e->awaited < UINT16_MAX)
 			entry_await(e, 1);
-		entry_leave(e, false);
+		entry_leave(e, &era);
 		entry_keep_lock(e, false, now_ms, http_ms);
 		e->hold_until = now_ms + PINS_AWAIT_MS;
 		entry_settle(s, e, now_ms);

@@ -12,6 +12,11 @@
  * some seconds: backend->awaited counts its sessions until they are opened again, and
  * meanwhile nobody moves it again.
  *
+ * A pin moves at once and its sessions follow in their own time; until all of them
+ * have, they are apart. Each move begins an era of the pin, and each session knows the
+ * last one in which it was where the pin points: so both sides agree on who is still to
+ * come, however the news of several moves overtake each other.
+ *
  * Threads: any; one lock per shard, held only inside pins.c, never while calling out.
  * A client key (hash128) contains the upstream's id, so one table serves all.
  */
@@ -37,6 +42,7 @@ struct pin {
 	uint32_t followers;      /* sessions of stronger keys that this one follows */
 	uint32_t exchanges;      /* in flight */
 	uint32_t awaited;        /* sessions that were sent away and will come back */
+	uint32_t apart;          /* sessions that are not where it points (yet) */
 	uint64_t websocket_until_ms; /* 0 or past: no lock */
 	uint64_t http_until_ms;
 	uint64_t since_ms; /* bound to this backend since */
@@ -67,11 +73,19 @@ void pins_exchange_end(struct pins *pins, struct hash128 key, uint64_t now_ms,
 /* A session opens on the backend the key is bound to (binding it to `backend` if it is
  * bound to nothing), and starts the WebSocket lock unless one is running. Returns false
  * when the key is bound to another backend or memory is out: then nothing is counted
- * and the caller must use another key. `follower`: another key counts this session on
- * the backend; this one only remembers it. Sessions, which cost more than pins, get
- * theirs even beyond the table's maximum; followers do not. */
+ * and the caller must use another key. The session keeps *era_r. NULL: a follower;
+ * another key counts this session on the backend, this one only remembers it. Sessions,
+ * which cost more than pins, get theirs even beyond the table's maximum; followers do
+ * not. */
 bool pins_session_open(struct pins *pins, struct hash128 key, struct backend *backend,
-    uint64_t now_ms, uint64_t websocket_ms, bool follower);
+    uint64_t now_ms, uint64_t websocket_ms, uint16_t *era_r);
+
+/* That session is on `backend`, and nothing moves it. */
+void pins_settled(struct pins *pins, struct hash128 key, const struct backend *backend,
+    uint16_t *era);
+
+/* That session has lost its backend: wherever the pin points, it is not there. */
+void pins_unsettled(struct pins *pins, struct hash128 key, uint16_t *era);
 
 /* From now on, until its last session ends, moves of `key` take `follower` along where
  * both point to the same backend. */
@@ -83,23 +97,23 @@ void pins_set_stable(struct pins *pins, struct hash128 key, uint64_t stable);
 
 /* The session ends. After a clean end of the last one the lock falls back to an HTTP
  * lock; after another end the rest of the window stays (and is an HTTP lock's at
- * least). */
+ * least). `era`: as pins_session_open had it. */
 void pins_session_close(struct pins *pins, struct hash128 key, bool clean,
-    uint64_t now_ms, uint64_t http_ms, bool follower);
+    uint64_t now_ms, uint64_t http_ms, const uint16_t *era);
 
 /* The session ends because its client is sent to where the pin points now: a place is
  * kept there until it comes, for PINS_AWAIT_MS at most. */
 enum { PINS_AWAIT_MS = 10000 };
 void pins_session_away(struct pins *pins, struct hash128 key, uint64_t now_ms,
-    uint64_t http_ms);
+    uint64_t http_ms, uint16_t era);
 
 /* Re-homing: if the key points to `from`, points it to `to`, carries its sessions'
  * count over and starts a new WebSocket lock. False: it no longer points to from. */
 bool pins_move(struct pins *pins, struct hash128 key, struct backend *from,
     struct backend *to, uint64_t now_ms, uint64_t websocket_ms);
 
-/* A session of the key is on `backend` now. From then on, as long as the pin points
- * there, a move of it may not be taken back: pins_may_return is false. */
+/* A session of the key is about to be on `backend`. From then on, as long as the pin
+ * points there, a move of it may not be taken back: pins_may_return is false. */
 void pins_arrived(struct pins *pins, struct hash128 key, const struct backend *backend);
 bool pins_may_return(struct pins *pins, struct hash128 key, const struct backend *to);
 
@@ -114,8 +128,8 @@ void pins_hold(struct pins *pins, struct hash128 key, uint64_t now_ms,
 
 /* Collects up to max keys that hold sessions of their own on `backend` and were bound
  * to it for at least `stay_ms`. With max_sessions (0: any) only those that hold no
- * more, whose WebSocket lock has run out and which have no exchange in flight. Returns
- * how many. Order: arbitrary. */
+ * more, none of them apart, whose WebSocket lock has run out and which have no exchange
+ * in flight. Returns how many. Order: arbitrary. */
 size_t pins_collect(struct pins *pins, const struct backend *backend, uint64_t now_ms,
     unsigned max_sessions, uint64_t stay_ms, struct hash128 *keys_r, size_t max);
 

@@ -27,8 +27,11 @@ struct entry {
 	UT_hash_handle hh;
 	struct entry *prev, *next; /* of its list */
 	struct backend *backend;   /* reference held */
-	uint64_t websocket_until, since;
-	uint64_t hold_until; /* not to be collected before; awaited until then */
+	uint64_t websocket_until;
+	uint64_t since : 48;      /* as all times here, in ms; they share their words */
+	uint64_t era : 16;        /* so often was it pointed elsewhere */
+	uint64_t hold_until : 48; /* not to be collected before; awaited until then */
+	uint64_t apart : 16;      /* sessions of older eras; no more than that counts */
 	uint32_t sessions, followers, exchanges;
 	uint8_t list; /* enum idle */
 	bool has_follower : 1;

@@ -26,7 +26,7 @@ entry_may_move(const struct entry *e, uint64_t now_ms, unsigned max_sessions,
 		return false;
 	return max_sessions == 0 ||
 	       (e->sessions <= max_sessions && e->websocket_until <= now_ms &&
-		   e->exchanges == 0);
+		   e->exchanges == 0 && e->apart == 0);
 }
 
 /* What a collection looks for. */

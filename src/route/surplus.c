@@ -16,6 +16,7 @@
 #include "route/pins.h"
 #include "upstream/backend.h"
 #include "upstream/upstream.h"
+#include <limits.h>
 
 enum {
 	SURPLUS_EVERY_MS = 1000,
@@ -50,13 +51,20 @@ turn_totals(const struct turn *t)
 	return sum;
 }
 
+/* Is it a backup that nobody needs? */
+static bool
+seat_is_spare(const struct seat *seat, const struct totals *sum)
+{
+	return seat->backup && seat->share == 0 && sum->weight;
+}
+
 /* A spare backup keeps nobody, however few they are. */
 static unsigned
 seat_surplus(const struct seat *seat, const struct totals *sum)
 {
 	unsigned load = seat_load(seat);
 
-	if (seat->backup && seat->share == 0 && sum->weight)
+	if (seat_is_spare(seat, sum))
 		return load;
 	return balance_surplus(load, seat->share, sum->load, sum->weight, sum->percent);
 }
@@ -84,14 +92,17 @@ surplus_worst(const struct turn *t, const struct totals *sum, unsigned *surplus_
 }
 
 /* How many a backend may still take without getting a surplus itself; at least one,
- * since small shares are less than one. */
+ * since small shares are less than one. Those of a spare backup have to go in any case:
+ * where policy hash says, or there may be many sessions of one client. */
 static unsigned
-surplus_room(const struct seat *to, const struct totals *sum)
+surplus_room(const struct seat *from, const struct seat *to, const struct totals *sum)
 {
 	uint64_t limit = (uint64_t)sum->load * to->share * (100 + sum->percent) /
 			 (100 * (uint64_t)sum->weight);
 	uint64_t load = seat_load(to);
 
+	if (seat_is_spare(from, sum))
+		return UINT_MAX;
 	return limit > load + 1 ? (unsigned)(limit - load) : 1;
 }
 
@@ -119,7 +130,7 @@ surplus_move_one(struct turn *t, struct hash128 key, struct seat *seat,
 	    !pins_lookup(t->planner->chooser->pins, key, t->now_ms, &pin))
 		return false;
 	backend_put(pin.backend);
-	if (pin.sessions > *surplus || pin.sessions > surplus_room(to, sum) ||
+	if (pin.sessions > *surplus || pin.sessions > surplus_room(seat, to, sum) ||
 	    !surplus_improves(seat, to, pin.sessions) ||
 	    !turn_move(t, key, seat, to, MOVE_SURPLUS))
 		return false;
@@ -133,7 +144,7 @@ surplus_move_batch(struct turn *t, struct seat *seat, const struct totals *sum,
     unsigned surplus)
 {
 	struct seat *to = turn_target(t, seat->backend);
-	unsigned at_most = to ? surplus_room(to, sum) : 0;
+	unsigned at_most = to ? surplus_room(seat, to, sum) : 0;
 	struct hash128 keys[BATCH];
 	bool moved = false;
 	size_t n;

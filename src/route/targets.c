@@ -147,8 +147,8 @@ turn_target_for(const struct turn *t, struct hash128 key, const struct seat *fro
 	who.sessions = pin.sessions;
 	if (!by_hash)
 		return least_loaded(t, &who);
-	return turn_pick(t, turn_targets(t, &who), BALANCE_HASH, pin.stable,
-	    who.may_stay);
+	return turn_pick(t, turn_targets(t, &who), BALANCE_HASH,
+	    choose_stable(pin.stable, key), who.may_stay);
 }
 
 bool

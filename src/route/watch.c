@@ -4,7 +4,7 @@
  *
  * Whatever changes a backend (file, administrator, health, traffic, names), it is
  * noticed by comparing it with what it looked like at the last tick. Backends that left
- * the configuration keep their seat for as long as they hold sessions.
+ * the configuration keep their seat for as long as anybody might be found there.
  *
  * What comes and goes is watched with care: a change starts the debounce, and a backend
  * that returns again and again is trusted later each time.
@@ -152,6 +152,14 @@ watch_spare_backups(struct watch *w)
 	}
 }
 
+/* Does nobody else know that backend? Who still talks to one that holds no sessions
+ * may get his pin back, when his move fails, or be just about to open a session. */
+static bool
+seat_is_alone(const struct seat *seat)
+{
+	return atomic_load(&seat->backend->refs) == 1;
+}
+
 /* True: something is not as it was at the last tick. */
 bool
 watch_refresh(struct watch *w, const struct upstream *up, uint64_t now_ms)
@@ -163,7 +171,7 @@ watch_refresh(struct watch *w, const struct upstream *up, uint64_t now_ms)
 		struct seat seat = w->seats[i];
 
 		changed |= seat_refresh(&seat, now_ms);
-		if (!seat.present && atomic_load(&seat.backend->sessions) == 0) {
+		if (!seat.present && seat_is_alone(&seat)) {
 			backend_put(seat.backend);
 			continue;
 		}

@@ -198,6 +198,8 @@ registry_rehome(struct registry *r, struct hash128 key, struct backend *to,
 		next = s->next_of_key;
 		if (s->home != to || s->move)
 			rehome_start(s, to, why, delay_ms);
+		else if (s->state == SESSION_CONNECTED)
+			choose_settled(r->chooser, &s->claim, to);
 	}
 }
 

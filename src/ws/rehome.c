@@ -56,6 +56,8 @@ move_end(struct rehoming *m)
 	move_drop_conn(m);
 	s->move = NULL;
 	s->cut_wanted = false;
+	if (s->state == SESSION_CONNECTED)
+		choose_settled(s->registry->chooser, &s->claim, s->home);
 	loop_bury(s->registry->loop, &m->grave, bury);
 }
 
@@ -257,6 +259,7 @@ move_failed(struct rehoming *m, enum reason why)
 
 	/* the old backend may be out already: there is no way back to it */
 	if (s->state == SESSION_CONNECTED && !stream_is_open(&s->backend.stream)) {
+		choose_unsettled(s->registry->chooser, &s->claim);
 		session_set_state(s, SESSION_RECONNECTING);
 		count_reconnect(s);
 		half_listen(&s->client); /* to see it go */
@@ -365,6 +368,18 @@ redirect(struct rehoming *m, struct backend *to, uint32_t delay_ms)
 	wait_for(m, delay_ms);
 }
 
+/* It can't be moved; where another session of its client was moved already, it can't
+ * remain either. */
+static void
+remain(struct session *s, struct backend *to, enum move_why why)
+{
+	if (stay(s, to, HOLD_MS))
+		choose_settled(s->registry->chooser, &s->claim, s->home);
+	else
+		session_close_away(s, REASON_REHOMED, why,
+		    s->up->conf->rehome.close_code, "re-homed");
+}
+
 void
 rehome_start(struct session *s, struct backend *to, enum move_why why,
     uint32_t delay_ms)
@@ -386,7 +401,7 @@ rehome_start(struct session *s, struct backend *to, enum move_why why,
 		 (mode == REHOME_TRANSPARENT && why == MOVE_LEAVING && !s->immovable))
 		session_send_away(s, REASON_REHOMED, why, delay_ms);
 	else
-		stay(s, to, HOLD_MS);
+		remain(s, to, why);
 }
 
 /* After as long as the longest pause between two tries a new home counts as good; until
@@ -403,6 +418,7 @@ static void
 wait_to_leave(struct session *s, struct backend *to, enum reason why)
 {
 	rehome_cancel(s);
+	choose_unsettled(s->registry->chooser, &s->claim);
 	session_set_state(s, SESSION_RECONNECTING);
 	half_listen(&s->client); /* to see it go */
 	session_send_away(s, why, MOVE_LOST, pace_delay(s, to));
@@ -421,6 +437,7 @@ go_on_elsewhere(struct session *s, struct backend *to)
 		wait_to_leave(s, to, REASON_REHOME_FAILED);
 		return;
 	}
+	choose_unsettled(s->registry->chooser, &s->claim);
 	session_set_state(s, SESSION_RECONNECTING);
 	count_reconnect(s);
 	s->cut_wanted = false;

@@ -48,9 +48,11 @@ key_of(unsigned i)
 static void
 open_on(const char *name, unsigned n)
 {
+	uint16_t era;
+
 	for (unsigned i = 0; i < n; i++)
 		ck_assert(pins_session_open(rig.pins, key_of(n_clients++),
-		    rig_backend(name), now, MINUTE, false));
+		    rig_backend(name), now, MINUTE, &era));
 	ck_assert_uint_le(n_clients, CLIENTS);
 }
 
@@ -359,7 +361,7 @@ START_TEST(requests_end_with_their_backend_or_mode)
 	run(2000);
 	ask("b0", NULL);
 	configure("rate: 1, mode: off", "", "b0 up, b1 up");
-	run(200);
+	ck_assert_uint_eq(run(200), 0);
 	ck_assert_ptr_null(planner_errand(planner, 0));
 	ask("b0", NULL);
 	/* whoever asks for it once it is off: it ends at the next tick */
@@ -433,6 +435,26 @@ START_TEST(one_client_goes_where_the_policy_hash_says)
 }
 END_TEST
 
+START_TEST(who_came_before_the_policy_hash_is_spread_by_it)
+{
+	unsigned to_b2 = 0;
+
+	configure("rate: 100", "", "b0 up, b1 up, b2 up");
+	open_on("b0", 60);
+	configure("rate: 100", "balance: hash,", "b0 up, b1 up, b2 up");
+	run(2000);
+	for (unsigned i = 0; i < 60; i++) {
+		struct backend *to =
+		    planner_target(planner, rig.up, key_of(i), rig_backend("b0"), now);
+
+		to_b2 += to == rig_backend("b2");
+		backend_put(to);
+	}
+	ck_assert_uint_ge(to_b2, 15);
+	ck_assert_uint_le(to_b2, 45);
+}
+END_TEST
+
 START_TEST(without_another_backend_there_is_no_target)
 {
 	configure("rate: 10", "", "b0 up, b1 drain");
@@ -466,6 +488,7 @@ suite_errands(void)
 	tcase_add_test(t, one_client_moves_at_once_and_counts_for_the_pace);
 	tcase_add_test(t, a_client_that_is_elsewhere_is_not_moved);
 	tcase_add_test(t, one_client_goes_where_the_policy_hash_says);
+	tcase_add_test(t, who_came_before_the_policy_hash_is_spread_by_it);
 	tcase_add_test(t, without_another_backend_there_is_no_target);
 	suite_add_tcase(s, t);
 	return s;

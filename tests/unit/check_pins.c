@@ -16,6 +16,7 @@ enum { BACKENDS = 4, WEBSOCKET = 300000, HTTP = 15000 };
 static struct pins *pins;
 static struct backend *b[BACKENDS];
 static uint64_t now;
+static uint16_t era;
 
 static void
 backends_new(void)
@@ -126,13 +127,13 @@ exchange(struct hash128 key, int backend)
 static bool
 open_on(struct hash128 key, int backend)
 {
-	return pins_session_open(pins, key, b[backend], now, WEBSOCKET, false);
+	return pins_session_open(pins, key, b[backend], now, WEBSOCKET, &era);
 }
 
 static void
 close_session(struct hash128 key, bool clean)
 {
-	pins_session_close(pins, key, clean, now, HTTP, false);
+	pins_session_close(pins, key, clean, now, HTTP, &era);
 }
 
 START_TEST(an_exchange_holds_and_then_locks_for_fifteen_seconds)
@@ -323,14 +324,57 @@ START_TEST(a_session_does_not_open_where_its_key_is_bound_elsewhere)
 }
 END_TEST
 
+static unsigned
+apart(struct hash128 key)
+{
+	struct pin pin;
+
+	ck_assert_int_ge(bound(key, &pin), 0);
+	return pin.apart;
+}
+
+START_TEST(sessions_are_apart_until_each_has_followed)
+{
+	struct hash128 k = key_of(1);
+	uint16_t eras[3];
+
+	for (int i = 0; i < 3; i++)
+		ck_assert(pins_session_open(pins, k, b[0], now, WEBSOCKET, &eras[i]));
+	ck_assert_uint_eq(apart(k), 0);
+	ck_assert(pins_move(pins, k, b[0], b[1], now, WEBSOCKET));
+	ck_assert_uint_eq(apart(k), 3);
+	pins_settled(pins, k, b[0], &eras[0]); /* where it was: old news */
+	ck_assert_uint_eq(apart(k), 3);
+	pins_settled(pins, k, b[1], &eras[0]);
+	pins_settled(pins, k, b[1], &eras[0]);
+	ck_assert_uint_eq(apart(k), 2);
+	/* one more move, and who had arrived is under way again */
+	ck_assert(pins_move(pins, k, b[1], b[2], now, WEBSOCKET));
+	ck_assert_uint_eq(apart(k), 3);
+	pins_session_close(pins, k, true, now, HTTP, &eras[0]);
+	pins_session_away(pins, k, now, HTTP, eras[1]);
+	ck_assert_uint_eq(apart(k), 1);
+	ck_assert(pins_session_open(pins, k, b[2], now, WEBSOCKET, &eras[1]));
+	ck_assert_uint_eq(apart(k), 1);
+	pins_settled(pins, k, b[2], &eras[2]);
+	ck_assert_uint_eq(apart(k), 0);
+	pins_unsettled(pins, k, &eras[2]);
+	pins_unsettled(pins, k, &eras[2]);
+	ck_assert_uint_eq(apart(k), 1);
+	pins_session_close(pins, k, true, now, HTTP, &eras[2]);
+	ck_assert_uint_eq(apart(k), 0);
+	pins_session_close(pins, k, true, now, HTTP, &eras[1]);
+}
+END_TEST
+
 START_TEST(followers_hold_and_lock_but_do_not_count)
 {
 	struct hash128 k = key_of(1), weak = key_of(2);
 	struct pin pin;
 
 	ck_assert(open_on(k, 0));
-	ck_assert(pins_session_open(pins, weak, b[0], now, WEBSOCKET, true));
-	ck_assert(!pins_session_open(pins, weak, b[1], now, WEBSOCKET, true));
+	ck_assert(pins_session_open(pins, weak, b[0], now, WEBSOCKET, NULL));
+	ck_assert(!pins_session_open(pins, weak, b[1], now, WEBSOCKET, NULL));
 	ck_assert_uint_eq(sessions_of(0), 1);
 	ck_assert_int_eq(bound(weak, &pin), 0);
 	ck_assert_uint_eq(pin.followers, 1);
@@ -338,7 +382,7 @@ START_TEST(followers_hold_and_lock_but_do_not_count)
 	ck_assert_uint_eq(pin.websocket_until_ms, now + WEBSOCKET);
 	now += 2 * WEBSOCKET;
 	ck_assert_int_eq(bound(weak, NULL), 0);
-	pins_session_close(pins, weak, true, now, HTTP, true);
+	pins_session_close(pins, weak, true, now, HTTP, NULL);
 	now += HTTP;
 	ck_assert_int_eq(bound(weak, NULL), -1);
 	ck_assert_int_eq(bound(k, NULL), 0);
@@ -373,7 +417,7 @@ START_TEST(a_move_takes_the_follower_along)
 	struct hash128 k = key_of(1), weak = key_of(2), other = key_of(3);
 
 	open_on(k, 0);
-	pins_session_open(pins, weak, b[0], now, WEBSOCKET, true);
+	pins_session_open(pins, weak, b[0], now, WEBSOCKET, NULL);
 	pins_follow(pins, k, weak);
 	pins_move(pins, k, b[0], b[1], now, WEBSOCKET);
 	ck_assert_int_eq(bound(weak, NULL), 1);
@@ -425,7 +469,7 @@ START_TEST(websocket_locks_go_only_after_http_locks_and_held_pins_never)
 	ck_assert_int_eq(bound(neighbour(1), NULL), -1);
 
 	ck_assert_int_eq(bind_to(neighbour(8), 0, -1, false), -1);
-	ck_assert(!pins_session_open(pins, neighbour(8), b[0], now, WEBSOCKET, true));
+	ck_assert(!pins_session_open(pins, neighbour(8), b[0], now, WEBSOCKET, NULL));
 	ck_assert_uint_eq(pins_count(pins), 4);
 	ck_assert(open_on(neighbour(9), 0));
 	ck_assert_uint_eq(pins_count(pins), 5);
@@ -581,6 +625,7 @@ struct crowd {
 	struct {
 		struct hash128 key;
 		bool follower;
+		uint16_t era;
 	} open[OPEN];
 	unsigned n_open, n_sessions;
 };
@@ -590,18 +635,21 @@ crowd_open_or_close(struct crowd *c, struct hash128 key, struct backend *on,
     uint64_t at_ms)
 {
 	bool follower = random_below(&c->dice, 3) == 0;
-	unsigned i;
+	unsigned i = c->n_open;
+	uint16_t *was;
 
 	if (c->n_open < OPEN && random_below(&c->dice, 4)) {
-		if (!pins_session_open(pins, key, on, at_ms, 50, follower))
+		was = follower ? NULL : &c->open[i].era;
+		if (!pins_session_open(pins, key, on, at_ms, 50, was))
 			return;
 		c->open[c->n_open].key = key;
 		c->open[c->n_open++].follower = follower;
 		c->n_sessions += !follower;
 	} else if (c->n_open) {
 		i = random_below(&c->dice, c->n_open);
+		was = c->open[i].follower ? NULL : &c->open[i].era;
 		pins_session_close(pins, c->open[i].key, random_below(&c->dice, 2),
-		    at_ms, 20, c->open[i].follower);
+		    at_ms, 20, was);
 		c->n_sessions -= !c->open[i].follower;
 		c->open[i] = c->open[--c->n_open];
 	}
@@ -678,7 +726,7 @@ START_TEST(backends_always_count_the_live_sessions)
 	for (int i = 0; i < THREADS; i++) {
 		for (unsigned j = 0; j < crowds[i].n_open; j++)
 			pins_session_close(pins, crowds[i].open[j].key, true, 10000, 20,
-			    crowds[i].open[j].follower);
+			    crowds[i].open[j].follower ? NULL : &crowds[i].open[j].era);
 	}
 	for (int i = 0; i < BACKENDS; i++)
 		ck_assert_uint_eq(sessions_of(i), 0);
@@ -707,6 +755,7 @@ locks(void)
 	tcase_add_test(t, a_request_never_moves_sessions);
 	tcase_add_test(t, force_moves_them);
 	tcase_add_test(t, a_session_does_not_open_where_its_key_is_bound_elsewhere);
+	tcase_add_test(t, sessions_are_apart_until_each_has_followed);
 	tcase_add_test(t, followers_hold_and_lock_but_do_not_count);
 	tcase_add_test(t, a_move_carries_the_count_and_starts_a_new_lock);
 	tcase_add_test(t, a_move_takes_the_follower_along);

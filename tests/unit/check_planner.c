@@ -10,7 +10,7 @@
 #include "rig.h"
 #include "route/choose.h"
 #include "route/pins.h"
-#include "route/planner.h"
+#include "route/planner_private.h"
 #include "upstream/pace.h"
 
 #include <check.h>
@@ -151,6 +151,16 @@ lock_of(struct hash128 key, const struct backend *to)
 	return NULL;
 }
 
+/* Its sessions are moved at once. */
+static void
+follow(struct hash128 key, const struct backend *to)
+{
+	for (unsigned i = 0; i < CLIENTS; i++)
+		for (unsigned j = 0; j < clients[i].n; j++)
+			if (hash128_eq(clients[i].claims[j].key, key))
+				choose_settled(&rig.chooser, &clients[i].claims[j], to);
+}
+
 static void
 on_move(void *arg, const struct move *move)
 {
@@ -175,6 +185,7 @@ on_move(void *arg, const struct move *move)
 		surplus_moves++;
 	}
 	*lock = now + rig.up->conf->pin.websocket_ms;
+	follow(move->key, move->to);
 	if (!first_from)
 		first_from = move->from;
 	moves++;
@@ -266,7 +277,32 @@ START_TEST(a_removed_backend_is_emptied_and_forgotten)
 	run(1500);
 	ck_assert_uint_eq(atomic_load(&gone->sessions), 0);
 	ck_assert_uint_eq(rig_sessions("b1"), 100);
-	ck_assert_uint_eq(atomic_load(&gone->refs), 1);
+	ck_assert_uint_eq(planner->watches[0].n_seats, 2); /* we know it */
+	backend_put(gone);
+	run(TICK);
+	ck_assert_uint_eq(planner->watches[0].n_seats, 1);
+}
+END_TEST
+
+START_TEST(who_gets_a_removed_backend_back_is_moved_again)
+{
+	struct backend *gone, *b1;
+
+	CONFIGURE("rate: 100", {"b0", 1, "up"}, {"b1", 1, "up"});
+	open_many(0, 2);
+	run(2000);
+	gone = backend_get(rig_backend("b0")); /* as its session does */
+	CONFIGURE("rate: 100", {"b1", 1, "up"});
+	run(1500);
+	b1 = rig_backend("b1");
+	ck_assert_uint_eq(rig_sessions("b1"), 2);
+	/* the move has failed after all */
+	for (unsigned i = 0; i < 2; i++)
+		pins_move(rig.pins, rig_client(i).hash, b1, gone, now, WEBSOCKET);
+	ck_assert_uint_eq(atomic_load(&gone->sessions), 2);
+	run(3000);
+	ck_assert_uint_eq(atomic_load(&gone->sessions), 0);
+	ck_assert_uint_eq(rig_sessions("b1"), 2);
 	backend_put(gone);
 }
 END_TEST
@@ -547,6 +583,38 @@ START_TEST(who_came_lately_stays_without_a_lock)
 	ck_assert_uint_eq(run(27000), 0);
 	run(4000);
 	ck_assert_uint_eq(rig_sessions("b1"), 40);
+}
+END_TEST
+
+START_TEST(who_has_not_arrived_yet_is_not_moved_for_balance)
+{
+	const struct row rows[] = {{"b0", 1, "up"}, {"b1", 1, "up"}};
+
+	configure("rate: 100, threshold: 0%", "pin: {websocket: 0s},", rows, 1);
+	open_many(0, 40);
+	for (unsigned i = 0; i < 40; i++)
+		choose_unsettled(&rig.chooser, &clients[i].claims[0]);
+	configure("rate: 100, threshold: 0%", "pin: {websocket: 0s},", rows, 2);
+	ck_assert_uint_eq(run(60000), 0);
+	for (unsigned i = 0; i < 40; i++)
+		choose_settled(&rig.chooser, &clients[i].claims[0], rig_backend("b0"));
+	ck_assert_uint_eq(run(5000), 20);
+}
+END_TEST
+
+START_TEST(a_spare_backup_does_not_keep_a_big_client)
+{
+	struct row rows[] = {{"b0", 1, "down"}, {"b1", 1, "up"}};
+
+	configure("threshold: 0%", "pin: {websocket: 0s},", rows, 2);
+	for (int i = 0; i < 5; i++)
+		client_open(0);
+	rows[0].state = "up";
+	configure("threshold: 0%", "pin: {websocket: 0s},", rows, 2);
+	open_many(1, 20);
+	atomic_store(&rig_backend("b1")->backup, true);
+	run(20000);
+	ck_assert_uint_eq(rig_sessions("b1"), 0);
 }
 END_TEST
 
@@ -844,6 +912,7 @@ leaving(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_drain_empties_a_backend_at_the_rate);
 	tcase_add_test(t, a_removed_backend_is_emptied_and_forgotten);
+	tcase_add_test(t, who_gets_a_removed_backend_back_is_moved_again);
 	tcase_add_test(t, a_failing_backend_is_left);
 	tcase_add_test(t, an_unhealthy_backend_is_left);
 	tcase_add_test(t, an_ejected_backend_keeps_its_sessions);
@@ -872,6 +941,8 @@ surplus(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_new_backend_fills_when_the_locks_have_run_out);
 	tcase_add_test(t, who_came_lately_stays_without_a_lock);
+	tcase_add_test(t, who_has_not_arrived_yet_is_not_moved_for_balance);
+	tcase_add_test(t, a_spare_backup_does_not_keep_a_big_client);
 	tcase_add_test(t, within_the_threshold_nothing_moves);
 	tcase_add_test(t, new_weights_are_followed);
 	tcase_add_test(t, the_worst_imbalance_is_mended_first);

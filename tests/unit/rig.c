@@ -123,9 +123,9 @@ rig_sessions(const char *name)
 struct client_key
 rig_client(uint64_t n)
 {
-	uint64_t stable = hash_stable(rig.up->id, &n, sizeof(n));
+	uint64_t stable = hash_stable(rig.up->id + rig.crowd, &n, sizeof(n));
 
-	/* the same in each run, unlike hash_table_key */
+	/* the same in each run of a seed, unlike hash_table_key */
 	return (struct client_key){.found = true,
 	    .hash = {hash_stable(stable, &n, sizeof(n)), stable},
 	    .stable = stable};

@@ -16,6 +16,7 @@ struct rig {
 	struct pins *pins;
 	struct chooser chooser;
 	uint8_t secret[HASH_SECRET];
+	uint64_t crowd; /* other clients are behind the same numbers */
 };
 
 extern struct rig rig;
@@ -34,7 +35,7 @@ void rig_configure(const char *settings, const char *backends);
 struct backend *rig_backend(const char *name); /* borrowed; NULL: not configured */
 unsigned rig_sessions(const char *name);
 
-/* Client number n, known by something strong. */
+/* Client number n of the crowd, known by something strong. */
 struct client_key rig_client(uint64_t n);
 
 #endif
