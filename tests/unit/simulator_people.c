@@ -54,6 +54,21 @@ forget(struct person *p, struct place *place)
 	*place = p->places[--p->n];
 }
 
+/* Its pin has been bound to another backend, because that of its lock was out. */
+static void
+see_broken_lock(unsigned i)
+{
+	struct person *p = &world.people[i];
+	struct pin pin;
+
+	if (!pins_lookup(rig.pins, rig_client(i).hash, world.now, &pin))
+		return;
+	if (p->lock_at != pin.backend)
+		p->lock_until = 0;
+	p->lock_at = pin.backend;
+	backend_put(pin.backend);
+}
+
 /* As a worker chooses: who does not answer is passed over, once. */
 static bool
 ask(unsigned worker, unsigned i, bool websocket, struct choice *choice)
@@ -75,6 +90,7 @@ ask(unsigned worker, unsigned i, bool websocket, struct choice *choice)
 			backend_put(pin.backend);
 		if (!found)
 			return false;
+		see_broken_lock(i);
 		if (!is_dead(choice->backend)) {
 			backend_mark_ok(choice->backend);
 			continue;
