@@ -19,8 +19,15 @@
 #include <stdlib.h>
 
 /* Beyond the oldest idle pins, each sweep looks at an eighth of the others and at
- * SWEEP_LEAST, so that the last few do not take for ever. */
-enum { SWEEP_SHARE = 8, SWEEP_LEAST = 16, APART_MAX = UINT16_MAX };
+ * SWEEP_LEAST, so that the last few do not take for ever; at SWEEP_CHUNK under the
+ * lock, and in so many rounds. */
+enum {
+	SWEEP_SHARE = 8,
+	SWEEP_LEAST = 16,
+	SWEEP_CHUNK = 64,
+	SWEEP_ROUNDS = 16,
+	APART_MAX = UINT16_MAX
+};
 
 struct pins *
 pins_new(uint64_t max)
@@ -621,41 +628,63 @@ entry_sweep(struct pins *pins, struct shard *s, struct entry *e, uint64_t now_ms
 	return true;
 }
 
-static void
+/* The oldest that are over, and some of the others; returns what of the budget is left.
+ */
+static unsigned
 list_sweep(struct pins *pins, struct shard *s, enum idle which, uint64_t now_ms,
-    struct entry **dead_r)
+    size_t *others, unsigned budget, struct entry **dead_r)
 {
 	struct list *list = &s->lists[which];
-	size_t more = list->count / SWEEP_SHARE + SWEEP_LEAST;
 
-	while (list->head && !entry_sweep(pins, s, list->head, now_ms, dead_r))
-		;
-	while (more-- && list->head) {
+	while (
+	    budget && list->head && !entry_sweep(pins, s, list->head, now_ms, dead_r))
+		budget--;
+	for (; budget && *others && list->head; budget--, --*others) {
 		struct entry *e = list->cursor ? list->cursor : list->head;
 
 		list->cursor = e->next;
 		entry_sweep(pins, s, e, now_ms, dead_r);
 	}
+	return budget;
 }
 
+/* A part of what is to be done; true: there is more. */
+static bool
+shard_sweep(struct pins *pins, struct shard *s, uint64_t now_ms, size_t others[LISTS],
+    size_t *swept)
+{
+	unsigned budget = SWEEP_CHUNK;
+	struct entry *dead = NULL;
+	size_t before;
+
+	pthread_mutex_lock(&s->lock);
+	before = s->count;
+	for (int which = AWAITED; which < LISTS; which++) {
+		if (others[which] == SIZE_MAX)
+			others[which] =
+			    s->lists[which].count / SWEEP_SHARE + SWEEP_LEAST;
+		budget = list_sweep(pins, s, (enum idle)which, now_ms, &others[which],
+		    budget, &dead);
+	}
+	*swept += before - s->count;
+	shard_unlock(s);
+	entries_free(dead);
+	return budget == 0;
+}
+
+/* A shard has its next turn after all others, as in pins_collect. */
 size_t
 pins_sweep(struct pins *pins, uint64_t now_ms)
 {
-	size_t swept = 0;
+	size_t others[SHARDS][LISTS], swept = 0;
+	bool more = true;
 
-	for (size_t i = 0; i < SHARDS; i++) {
-		struct shard *s = &pins->shards[i];
-		struct entry *dead = NULL;
-		size_t before;
-
-		pthread_mutex_lock(&s->lock);
-		before = s->count;
-		list_sweep(pins, s, AWAITED, now_ms, &dead);
-		list_sweep(pins, s, IDLE_WEBSOCKET, now_ms, &dead);
-		list_sweep(pins, s, IDLE_HTTP, now_ms, &dead);
-		swept += before - s->count;
-		pthread_mutex_unlock(&s->lock);
-		entries_free(dead);
+	memset(others, 0xff, sizeof(others)); /* SIZE_MAX: not known yet */
+	for (unsigned i = 0; i < SWEEP_ROUNDS && more; i++) {
+		more = false;
+		for (size_t at = 0; at < SHARDS; at++)
+			more |= shard_sweep(pins, &pins->shards[at], now_ms, others[at],
+			    &swept);
 	}
 	return swept;
 }

@@ -14,6 +14,8 @@
 /* COLLECT_CHUNK: pins looked at before the lock is let go, about 50 us when none of
  * them is in the cache. A list looks at LIST_MAX pins in all, and at LIST_CHUNK buckets
  * under the lock. */
+#define ALL SIZE_MAX
+
 enum { COLLECT_CHUNK = 128, LIST_MAX = 250000, LIST_CHUNK = 64 };
 
 /* ---- whom to move ---- */
@@ -39,39 +41,47 @@ struct search {
 	size_t n, max;
 };
 
-/* Looks at the next few; returns how many of `left` remain. */
-static size_t
-shard_collect_chunk(struct shard *s, struct search *search, size_t left)
+/* Looks at the next few of those that `left` says, all where it says ALL. */
+static void
+shard_collect(struct shard *s, struct search *search, size_t *left)
 {
 	struct list *list = &s->lists[HELD];
 	unsigned chunk = COLLECT_CHUNK;
 
-	while (left && chunk-- && search->n < search->max && list->head) {
+	pthread_mutex_lock(&s->lock);
+	if (*left == ALL)
+		*left = list->count;
+	while (*left && chunk-- && search->n < search->max && list->head) {
 		struct entry *e = list->cursor ? list->cursor : list->head;
 
 		list->cursor = e->next;
-		left--;
+		--*left;
 		if (e->backend == search->backend &&
 		    entry_may_move(e, search->now_ms, search->max_sessions,
 			search->stay_ms))
 			search->keys[search->n++] = e->key;
 	}
-	return list->head ? left : 0;
+	if (!list->head)
+		*left = 0;
+	shard_unlock(s);
 }
 
-static void
-shard_collect(struct shard *s, struct search *search)
+/* One round past all shards, beginning with the shard number *at; false: there is
+ * nobody left to look at. Between two chunks of a shard are those of all others: a
+ * thread that waits for its lock would not get it if it were taken again at once. */
+static bool
+collect_round(struct pins *pins, struct search *search, unsigned *at, size_t *left)
 {
-	size_t left;
+	bool more = false;
 
-	pthread_mutex_lock(&s->lock);
-	left = s->lists[HELD].count;
-	while (
-	    (left = shard_collect_chunk(s, search, left)) && search->n < search->max) {
-		pthread_mutex_unlock(&s->lock);
-		pthread_mutex_lock(&s->lock);
+	for (unsigned i = 0; i < SHARDS && search->n < search->max; i++) {
+		if (left[*at])
+			shard_collect(&pins->shards[*at], search, &left[*at]);
+		more = more || left[*at];
+		if (search->n < search->max)
+			*at = (*at + 1) % SHARDS; /* else it may hold more */
 	}
-	pthread_mutex_unlock(&s->lock);
+	return more;
 }
 
 /* Goes on where the last call stopped, so that a backend that is being emptied does not
@@ -80,21 +90,20 @@ size_t
 pins_collect(struct pins *pins, const struct backend *backend, uint64_t now_ms,
     unsigned max_sessions, uint64_t stay_ms, struct hash128 *keys_r, size_t max)
 {
-	unsigned from = atomic_load_explicit(&pins->collect_from, memory_order_relaxed);
+	unsigned at = atomic_load_explicit(&pins->collect_from, memory_order_relaxed);
 	struct search search = {.backend = backend,
 	    .now_ms = now_ms,
 	    .max_sessions = max_sessions,
 	    .stay_ms = stay_ms,
 	    .keys = keys_r,
 	    .max = max};
-	unsigned i;
+	size_t left[SHARDS];
 
-	for (i = 0; i < SHARDS && search.n < max; i++)
-		shard_collect(&pins->shards[(from + i) % SHARDS], &search);
-	if (i && search.n == max)
-		i--; /* the last one may hold more */
-	atomic_store_explicit(&pins->collect_from, (from + i) % SHARDS,
-	    memory_order_relaxed);
+	for (unsigned i = 0; i < SHARDS; i++)
+		left[i] = ALL;
+	while (collect_round(pins, &search, &at, left) && search.n < max)
+		;
+	atomic_store_explicit(&pins->collect_from, at, memory_order_relaxed);
 	return search.n;
 }
 

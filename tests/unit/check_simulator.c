@@ -59,6 +59,16 @@ mode_now(void)
 								 : "transparent";
 }
 
+/* Who comes while it is hash is known by his stable hash from then on, so he may belong
+ * elsewhere than before: an evening with hash stays with it. */
+static const char *
+policy_now(void)
+{
+	bool other = !world.peace && strcmp(plan.policy, "hash") != 0 && roll(8) == 0;
+
+	return other ? policies[roll(4)] : plan.policy;
+}
+
 static void
 write_settings(struct strbuf *to)
 {
@@ -68,9 +78,9 @@ write_settings(struct strbuf *to)
 	    "balance: %s, slow_start: %ums, limits: {max_sessions: %u}, "
 	    "pin: {websocket: %ums}, rehome: {mode: %s, rate: %u, target_rate: %u, "
 	    "threshold: %u%%, min_stay: %ums, debounce: %ums},",
-	    odd && roll(8) == 0 ? policies[roll(4)] : plan.policy,
-	    odd ? one_of(0, 5000, 20000) : 0, odd ? one_of(ROOM, 0, 300) : 0,
-	    plan.lock_ms, mode_now(), odd ? one_of(RATE, 20, 200) : RATE,
+	    policy_now(), odd ? one_of(0, 5000, 20000) : 0,
+	    odd ? one_of(ROOM, 0, 300) : 0, plan.lock_ms, mode_now(),
+	    odd ? one_of(RATE, 20, 200) : RATE,
 	    odd ? one_of(plan.target_rate, 0, 40) : plan.target_rate,
 	    odd ? one_of(THRESHOLD, 5, 40) : THRESHOLD, odd && roll(2) ? 1000 : 10000,
 	    odd ? one_of(DEBOUNCE_MS, 0, 1000) : DEBOUNCE_MS);
@@ -333,7 +343,7 @@ START_TEST(an_evening_of_trouble_breaks_no_law_and_ends_in_peace)
 		people_come_and_go(2);
 		tick();
 	}
-	ck_assert_uint_gt(world.moves, 1000);
+	ck_assert_uint_gt(world.moves, 300);
 	ck_assert_uint_gt(plan.reconnect ? world.returns : world.failures, 20);
 	make_peace();
 	for (uint64_t end = world.now + ERRAND_MS;
