@@ -18,9 +18,44 @@ enum { PLAN_STANDARD = 100, PLAN_MAX = 1000, CLIENT_MAX = 1000 };
 static json_t *
 view_planned(const struct plan_move *m)
 {
-	return json_pack("{s:o, s:o, s:o, s:s, s:I}", "key", view_key(m->key), "from",
-	    view_text(m->from->name), "to", view_text(m->to->name), "why",
-	    move_why_name(m->why), "sessions", (json_int_t)m->sessions);
+	return json_pack("{s:o, s:o, s:o, s:s, s:I, s:I, s:o}", "key", view_key(m->key),
+	    "from", view_text(m->from->name), "to", view_text(m->to->name), "why",
+	    move_why_name(m->why), "sessions", (json_int_t)m->sessions, "wait_ms",
+	    (json_int_t)m->wait_ms, "waits_for", view_text(wait_why_name(m->wait)));
+}
+
+/* One row for each reason why clients stay that should go. */
+static json_t *
+view_held(const struct plan *plan, uint64_t now_ms)
+{
+	static const char *const names[] = {
+	    [HELD_BY_LOCK] = "websocket_lock",
+	    [HELD_BY_STAY] = "min_stay",
+	    [HELD_BY_REQUEST] = "request",
+	    [HELD_BY_MOVE] = "moving",
+	    [HELD_BY_FAILURE] = "failed_try",
+	    [HELD_BY_NOTHING] = "no_place",
+	};
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < plan->n_held; i++)
+		for (int why = 0; why < PIN_HOLDS; why++) {
+			const struct plan_held *h = &plan->held[i];
+			uint64_t until = h->holds.until_ms[why];
+
+			if (h->holds.clients[why] == 0)
+				continue;
+			json_array_append_new(all,
+			    json_pack("{s:o, s:I, s:s, s:I, s:o}", "backend",
+				view_text(h->backend->name), "surplus",
+				(json_int_t)h->surplus, "held_by", names[why],
+				"clients", (json_int_t)h->holds.clients[why],
+				"first_in_ms",
+				until > now_ms
+				    ? json_integer((json_int_t)(until - now_ms))
+				    : json_null()));
+		}
+	return all;
 }
 
 static json_t *
@@ -94,17 +129,19 @@ view_requests(const struct planner *planner, const struct upstream *up)
 static json_t *
 view_plan(const struct admin_host *host, const struct upstream *up, unsigned limit)
 {
-	struct plan plan = {.max = limit};
+	struct plan plan = {.max = limit, .tell_held = true};
 	uint64_t now = clock_now_ms();
 	json_t *json = NULL;
 
 	if (planner_plan(host->planner, up, now, &plan))
-		json = json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:o}", "name",
-		    view_text(up->conf->name), "rehome_mode", view_rehome_mode(up),
-		    "rehome_rate", (json_int_t)up->conf->rehome.rate, "debounce_ms",
-		    (json_int_t)plan.debounce_ms, "backends", view_loads(up, now),
-		    "moves", view_moves(&plan), "more", plan.more, "requests",
-		    view_requests(host->planner, up));
+		json =
+		    json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:o, s:o}", "name",
+			view_text(up->conf->name), "rehome_mode", view_rehome_mode(up),
+			"rehome_rate", (json_int_t)up->conf->rehome.rate, "debounce_ms",
+			(json_int_t)plan.debounce_ms, "backends", view_loads(up, now),
+			"moves", view_moves(&plan), "more", plan.more, "held",
+			view_held(&plan, now), "requests",
+			view_requests(host->planner, up));
 	plan_fini(&plan);
 	return json;
 }

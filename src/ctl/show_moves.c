@@ -11,7 +11,8 @@ static void
 show_moves(struct out *o, const json_t *moves)
 {
 	static const char *const titles[] = {"CLIENT", "FROM", "TO", "WHY", ">SESSIONS",
-	    NULL};
+	    ">IN", "WAITS FOR", NULL};
+	char text[NUMBER_TEXT];
 	const json_t *move;
 	struct table t;
 	size_t i;
@@ -28,6 +29,11 @@ show_moves(struct out *o, const json_t *moves)
 		table_text(&t, PLAIN, json_words(move, "to"));
 		table_text(&t, PLAIN, json_words(move, "why"));
 		table_printf(&t, PLAIN, "%lld", json_number(move, "sessions"));
+		table_text(&t, PLAIN,
+		    text_duration((uint64_t)(json_number(move, "wait_ms") +
+					     json_number(move, "delay_ms")),
+			text));
+		table_text(&t, PLAIN, json_words(move, "waits_for"));
 	}
 	table_end(&t, o);
 	if (json_array_size(moves) > MOVES_SHOWN)
@@ -80,10 +86,41 @@ holds_surplus(const json_t *backends)
 	return false;
 }
 
+/* What should go and may not. */
+static void
+show_held(struct out *o, const json_t *held)
+{
+	static const char *const titles[] = {"BACKEND", ">TOO MANY", "HELD BY",
+	    ">CLIENTS", ">FIRST IN", NULL};
+	char text[NUMBER_TEXT];
+	const json_t *one;
+	struct table t;
+	size_t i;
+
+	if (json_array_size(held) == 0)
+		return;
+	table_init(&t, titles);
+	json_array_foreach(held, i, one)
+	{
+		bool ends = json_is_integer(json_object_get(one, "first_in_ms"));
+
+		table_text(&t, BOLD, json_words(one, "backend"));
+		table_printf(&t, PLAIN, "%lld", json_number(one, "surplus"));
+		table_text(&t, PLAIN, json_words(one, "held_by"));
+		table_printf(&t, PLAIN, "%lld", json_number(one, "clients"));
+		table_text(&t, PLAIN,
+		    ends
+			? text_duration((uint64_t)json_number(one, "first_in_ms"), text)
+			: NULL);
+	}
+	table_end(&t, o);
+}
+
 static void
 show_plan(struct out *o, const json_t *up)
 {
 	const json_t *moves = json_object_get(up, "moves");
+	const json_t *held = json_object_get(up, "held");
 	size_t n = json_array_size(moves);
 	char text[NUMBER_TEXT];
 
@@ -96,11 +133,12 @@ show_plan(struct out *o, const json_t *up)
 		    text_duration((uint64_t)json_number(up, "debounce_ms"), text));
 	out_printf(o, ")\n");
 	show_loads(o, json_object_get(up, "backends"));
-	if (n == 0 && holds_surplus(json_object_get(up, "backends")))
-		out_printf(o,
-		    "what is above a fair share stays: within rehome.threshold, or its "
-		    "locks are running\n");
+	if (n == 0 && json_array_size(held) == 0 &&
+	    holds_surplus(json_object_get(up, "backends")))
+		out_printf(o, "what is above a fair share stays: it is within "
+			      "rehome.threshold\n");
 	show_moves(o, moves);
+	show_held(o, held);
 }
 
 void

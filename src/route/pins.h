@@ -133,6 +133,26 @@ void pins_hold(struct pins *pins, struct hash128 key, uint64_t now_ms,
 size_t pins_collect(struct pins *pins, const struct backend *backend, uint64_t now_ms,
     unsigned max_sessions, uint64_t stay_ms, struct hash128 *keys_r, size_t max);
 
+/* Why pins_collect with max_sessions passes a client over now. */
+enum pin_hold {
+	HELD_BY_LOCK,
+	HELD_BY_STAY,
+	HELD_BY_REQUEST,
+	HELD_BY_MOVE, /* it is under way, or awaited */
+	HELD_BY_FAILURE,
+	HELD_BY_NOTHING,
+	PIN_HOLDS
+};
+
+struct pin_holds {
+	size_t clients[PIN_HOLDS];
+	uint64_t until_ms[PIN_HOLDS]; /* the first of them; 0: nobody can tell */
+};
+
+/* Counts those with sessions on `backend`; a walk through all pins, like a list. */
+void pins_count_holds(struct pins *pins, const struct backend *backend, uint64_t now_ms,
+    uint64_t stay_ms, struct pin_holds *holds_r);
+
 /* One of a list. */
 struct pin_row {
 	struct hash128 key;

@@ -107,6 +107,73 @@ pins_collect(struct pins *pins, const struct backend *backend, uint64_t now_ms,
 	return search.n;
 }
 
+/* ---- who stays ---- */
+
+static enum pin_hold
+entry_hold(const struct entry *e, uint64_t now_ms, uint64_t stay_ms, uint64_t *until_r)
+{
+	*until_r = 0;
+	if (e->apart || e->awaited)
+		return HELD_BY_MOVE;
+	if ((*until_r = e->hold_until) > now_ms)
+		return HELD_BY_FAILURE;
+	if ((*until_r = e->websocket_until) > now_ms)
+		return HELD_BY_LOCK;
+	if ((*until_r = e->since + stay_ms) > now_ms)
+		return HELD_BY_STAY;
+	*until_r = 0;
+	return e->exchanges ? HELD_BY_REQUEST : HELD_BY_NOTHING;
+}
+
+static void
+entry_count_hold(const struct entry *e, uint64_t now_ms, uint64_t stay_ms,
+    struct pin_holds *holds)
+{
+	uint64_t until;
+	enum pin_hold hold = entry_hold(e, now_ms, stay_ms, &until);
+
+	if (holds->clients[hold]++ == 0 || until < holds->until_ms[hold])
+		holds->until_ms[hold] = until;
+}
+
+static void
+bucket_count_holds(const struct shard *s, size_t bucket, const struct backend *backend,
+    uint64_t now_ms, uint64_t stay_ms, struct pin_holds *holds)
+{
+	const UT_hash_table *t = s->table ? s->table->hh.tbl : NULL;
+	const UT_hash_handle *h =
+	    t && bucket < t->num_buckets ? t->buckets[bucket].hh_head : NULL;
+
+	for (; h; h = h->hh_next) {
+		const struct entry *e =
+		    (const struct entry *)(const void *)ELMT_FROM_HH(t, h);
+
+		if (e->backend == backend && e->sessions)
+			entry_count_hold(e, now_ms, stay_ms, holds);
+	}
+}
+
+void
+pins_count_holds(struct pins *pins, const struct backend *backend, uint64_t now_ms,
+    uint64_t stay_ms, struct pin_holds *holds_r)
+{
+	size_t most = 1; /* buckets of the greatest shard */
+
+	*holds_r = (struct pin_holds){.clients = {0}};
+	for (size_t done = 0; done < most; done += LIST_CHUNK)
+		for (size_t i = 0; i < SHARDS; i++) {
+			struct shard *s = &pins->shards[i];
+
+			pthread_mutex_lock(&s->lock);
+			if (s->table && s->table->hh.tbl->num_buckets > most)
+				most = s->table->hh.tbl->num_buckets;
+			for (size_t b = done; b < done + LIST_CHUNK; b++)
+				bucket_count_holds(s, b, backend, now_ms, stay_ms,
+				    holds_r);
+			shard_unlock(s);
+		}
+}
+
 /* ---- a list for people ---- */
 
 struct listing {

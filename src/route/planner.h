@@ -17,6 +17,7 @@
 
 #include "base/hash.h"
 #include "base/object.h"
+#include "route/pins.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -62,6 +63,15 @@ struct plan_move {
 	struct backend *from, *to; /* references held */
 	enum move_why why;
 	uint32_t sessions;
+	uint64_t wait_ms; /* not before, as things are */
+	enum wait_why { WAIT_NOTHING, WAIT_DEBOUNCE, WAIT_RATE, WAIT_TARGET_RATE } wait;
+};
+
+/* A backend that keeps more than its share for now, by clients that may not go. */
+struct plan_held {
+	struct backend *backend; /* a reference */
+	uint32_t surplus;        /* sessions that should go and are not in the plan */
+	struct pin_holds holds;
 };
 
 struct plan {
@@ -69,7 +79,12 @@ struct plan {
 	size_t n, max;        /* max: the caller's, how many it wants to know */
 	bool more;            /* there would be more than max */
 	uint64_t debounce_ms; /* nothing moves before */
+	bool tell_held;       /* the caller's: it wants to know who is held, too */
+	struct plan_held *held;
+	size_t n_held;
 };
+
+const char *wait_why_name(enum wait_why wait); /* NULL, debounce, rate, target_rate */
 
 /* The dry run: what would be moved now, had it neither pace nor debounce; nothing is
  * moved or remembered. Which clients of a surplus go, and where among equals, is drawn

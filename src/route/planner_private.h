@@ -114,6 +114,9 @@ bool turn_takes(const struct turn *t, struct hash128 key, const struct seat *fro
 void turn_plan_leaving(struct turn *t);
 void turn_plan_surplus(struct turn *t);
 
+/* What of a seat's load is surplus. */
+unsigned turn_surplus_of(const struct turn *t, const struct seat *seat);
+
 /* ---- errands.c ---- */
 
 void errand_fini(struct errand *e);

@@ -186,3 +186,11 @@ turn_plan_surplus(struct turn *t)
 			seat->spent = true;
 	}
 }
+
+unsigned
+turn_surplus_of(const struct turn *t, const struct seat *seat)
+{
+	struct totals sum = turn_totals(t);
+
+	return seat_counts(t, seat) ? seat_surplus(seat, &sum) : 0;
+}

@@ -93,6 +93,19 @@ later(uint64_t one, uint64_t other)
 }
 
 uint64_t
+pace_wait_ms(const struct upstream *up, const struct backend *to, uint64_t now_us)
+{
+	const struct config_rehome *conf = &up->conf->rehome;
+	uint64_t at;
+
+	pthread_mutex_lock(&up->pace->lock);
+	at = later(bucket_next(up->pace->next_us, conf->rate, now_us),
+	    bucket_next(to->next_move_us, conf->target_rate, now_us));
+	pthread_mutex_unlock(&up->pace->lock);
+	return at > now_us ? (at - now_us + 999) / 1000 : 0;
+}
+
+uint64_t
 pace_book_ms(const struct upstream *up, struct backend *to, uint64_t now_us)
 {
 	const struct config_rehome *conf = &up->conf->rehome;

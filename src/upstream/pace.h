@@ -31,6 +31,10 @@ void pace_put(struct pace *pace);         /* NULL is fine */
 /* Could a client be moved to `to` (NULL: to anybody) right now? Books nothing. */
 bool pace_allows(const struct upstream *up, const struct backend *to, uint64_t now_us);
 
+/* In so many milliseconds it could. */
+uint64_t pace_wait_ms(const struct upstream *up, const struct backend *to,
+    uint64_t now_us);
+
 /* Books one move to `to`; it may be made in so many milliseconds. */
 uint64_t pace_book_ms(const struct upstream *up, struct backend *to, uint64_t now_us);
 

@@ -97,7 +97,7 @@ static void
 dry_run(size_t max)
 {
 	plan_fini(&plan);
-	plan = (struct plan){.max = max};
+	plan = (struct plan){.max = max, .tell_held = true};
 	ck_assert(planner_plan(planner, rig.up, now, &plan));
 }
 
@@ -233,6 +233,48 @@ START_TEST(a_dry_run_stops_where_the_plan_is_full)
 	ck_assert(!plan.more);
 	dry_run(0);
 	ck_assert(plan.more);
+}
+END_TEST
+
+START_TEST(a_plan_says_when_and_what_each_move_waits_for)
+{
+	configure("rate: 10, target_rate: 5", "", "b0 up, b1 up");
+	open_on("b0", 20);
+	run(2000);
+	configure("rate: 10, target_rate: 5", "", "b0 drain, b1 up");
+	dry_run(20);
+	ck_assert_uint_eq(plan.n, 20);
+	ck_assert_int_eq((int)plan.moves[0].wait, WAIT_DEBOUNCE);
+	ck_assert_uint_eq(plan.moves[0].wait_ms, plan.debounce_ms);
+	ck_assert_int_eq((int)plan.moves[19].wait, WAIT_TARGET_RATE);
+	ck_assert_uint_eq(plan.moves[19].wait_ms, plan.debounce_ms + 19 * 200);
+	configure("rate: 10", "", "b0 drain, b1 up");
+	dry_run(20);
+	ck_assert_int_eq((int)plan.moves[19].wait, WAIT_RATE);
+	ck_assert_uint_eq(plan.moves[19].wait_ms, plan.debounce_ms + 1900);
+}
+END_TEST
+
+START_TEST(a_plan_says_what_keeps_a_surplus_where_it_is)
+{
+	uint64_t opened = now;
+
+	configure("rate: 10, threshold: 0%, min_stay: 10s", "", "b0 up");
+	open_on("b0", 20);
+	configure("rate: 10, threshold: 0%, min_stay: 10s", "", "b0 up, b1 up");
+	run(2000);
+	dry_run(20);
+	ck_assert_uint_eq(plan.n, 0);
+	ck_assert_uint_eq(plan.n_held, 1);
+	ck_assert_ptr_eq(plan.held[0].backend, rig_backend("b0"));
+	ck_assert_uint_eq(plan.held[0].surplus, 10);
+	ck_assert_uint_eq(plan.held[0].holds.clients[HELD_BY_LOCK], 20);
+	ck_assert_uint_eq(plan.held[0].holds.until_ms[HELD_BY_LOCK], opened + MINUTE);
+	now += MINUTE;
+	pins_hold(rig.pins, key_of(3), now, now + 5000);
+	dry_run(4);
+	ck_assert(plan.more);
+	ck_assert_uint_eq(plan.n_held, 0);
 }
 END_TEST
 
@@ -477,6 +519,8 @@ suite_errands(void)
 	tcase_add_test(t, a_dry_run_overfills_nobody);
 	tcase_add_test(t, a_dry_run_of_a_surplus_counts_right);
 	tcase_add_test(t, a_dry_run_stops_where_the_plan_is_full);
+	tcase_add_test(t, a_plan_says_when_and_what_each_move_waits_for);
+	tcase_add_test(t, a_plan_says_what_keeps_a_surplus_where_it_is);
 	tcase_add_test(t, where_moves_are_off_there_is_no_plan);
 	tcase_add_test(t, asked_for_even_the_locked_move_at_the_rate);
 	tcase_add_test(t, who_comes_after_the_request_stays);
