@@ -96,7 +96,8 @@ static void
 log_changes(struct admin_reload_answer *answer)
 {
 	control_log_lines(LEVEL_NOTICE, TOPIC_CONFIG, "", &answer->changes);
-	control_log_lines(LEVEL_WARN, TOPIC_CONFIG, "needs a restart: ", &answer->restart);
+	control_log_lines(LEVEL_WARN, TOPIC_CONFIG,
+	    "needs a restart: ", &answer->restart);
 	log_notice(TOPIC_CONFIG, "configuration reloaded%s",
 	    answer->changes.len ? "" : " (nothing has changed)");
 }

@@ -28,8 +28,8 @@ struct registry {
 	struct loop *loop; /* borrowed, as all of these */
 	struct pools *pools;
 	struct chooser *chooser;
-	struct quota *quota;   /* shared; only touched where there are seats */
-	struct access *access; /* NULL: no access log */
+	struct quota *quota;      /* shared; only touched where there are seats */
+	struct access *access;    /* NULL: no access log */
 	struct session *sessions; /* owned */
 	size_t n_sessions;
 	struct group *groups;        /* by client key */

@@ -14,6 +14,7 @@ Suite *suite_pins_pass(void);
 enum { BACKENDS = 2, WEBSOCKET = 300000, HTTP = 15000, STAYS = 60000 };
 
 static struct pins *old, *new;
+static uint16_t era; /* of the session that was opened last */
 static struct backend *there[BACKENDS], *here[BACKENDS];
 static uint64_t now;
 
@@ -145,9 +146,9 @@ START_TEST(locks_have_their_rest)
 	struct pin pin;
 
 	exchange(old, http, there[1]);
-	ck_assert(pins_session_open(old, websocket, there[1], now, WEBSOCKET, false));
+	ck_assert(pins_session_open(old, websocket, there[1], now, WEBSOCKET, &era));
 	now += 1000;
-	pins_session_close(old, websocket, false, now, HTTP, false);
+	pins_session_close(old, websocket, false, now, HTTP, &era);
 	pass();
 	ck_assert_int_eq(bound(http, &pin), 1);
 	ck_assert_uint_eq(pin.http_until_ms, now - 1000 + HTTP);
@@ -166,24 +167,24 @@ START_TEST(sessions_are_awaited_until_they_come)
 	struct pin pin;
 
 	for (int i = 0; i < 2; i++)
-		ck_assert(pins_session_open(old, key, there[1], now, 0, false));
+		ck_assert(pins_session_open(old, key, there[1], now, 0, &era));
 	now += WEBSOCKET;
 	pass();
 	ck_assert_int_eq(bound(key, &pin), 1);
 	ck_assert_uint_eq(pin.awaited, 2);
 	ck_assert_uint_eq(awaited(1), 2);
-	ck_assert(pins_session_open(new, key, here[1], now, WEBSOCKET, false));
+	ck_assert(pins_session_open(new, key, here[1], now, WEBSOCKET, &era));
 	ck_assert_uint_eq(awaited(1), 1);
-	pins_session_close(old, key, false, now, HTTP, false);
+	pins_session_close(old, key, false, now, HTTP, &era);
 	pass();
-	ck_assert(pins_session_open(new, key, here[1], now, WEBSOCKET, false));
+	ck_assert(pins_session_open(new, key, here[1], now, WEBSOCKET, &era));
 	ck_assert_uint_eq(awaited(1), 0);
-	pins_session_close(old, key, false, now, HTTP, false);
+	pins_session_close(old, key, false, now, HTTP, &era);
 	pass();
 	ck_assert_uint_eq(awaited(1), 0);
 	ck_assert_uint_eq(atomic_load(&here[1]->sessions), 2);
 	for (int i = 0; i < 2; i++)
-		pins_session_close(new, key, true, now, HTTP, false);
+		pins_session_close(new, key, true, now, HTTP, &era);
 }
 END_TEST
 
@@ -192,12 +193,12 @@ START_TEST(who_has_come_may_be_moved_soon)
 {
 	struct hash128 key = key_of(1), found;
 
-	ck_assert(pins_session_open(old, key, there[0], now, 0, false));
+	ck_assert(pins_session_open(old, key, there[0], now, 0, &era));
 	pass();
-	ck_assert(pins_session_open(new, key, here[0], now, 0, false));
+	ck_assert(pins_session_open(new, key, here[0], now, 0, &era));
 	now += PINS_AWAIT_MS;
 	ck_assert_uint_eq(pins_collect(new, here[0], now, 0, 0, &found, 1), 1);
-	pins_session_close(new, key, true, now, HTTP, false);
+	pins_session_close(new, key, true, now, HTTP, &era);
 }
 END_TEST
 
@@ -206,9 +207,9 @@ START_TEST(who_left_for_good_is_awaited_for_a_moment)
 	struct hash128 key = key_of(1);
 	struct pin pin;
 
-	ck_assert(pins_session_open(old, key, there[0], now, WEBSOCKET, false));
+	ck_assert(pins_session_open(old, key, there[0], now, WEBSOCKET, &era));
 	pass();
-	pins_session_close(old, key, true, now, HTTP, false);
+	pins_session_close(old, key, true, now, HTTP, &era);
 	pass();
 	ck_assert_uint_eq(awaited(0), 1);
 	ck_assert_int_eq(bound(key, &pin), 0);
@@ -224,7 +225,7 @@ END_TEST
 /* Should the old process be killed, nobody tells. */
 START_TEST(nobody_is_awaited_longer_than_the_old_one_may_stay)
 {
-	ck_assert(pins_session_open(old, key_of(1), there[0], now, 0, false));
+	ck_assert(pins_session_open(old, key_of(1), there[0], now, 0, &era));
 	pass();
 	now += STAYS;
 	pins_sweep(new, now);
@@ -239,14 +240,14 @@ START_TEST(exchanges_and_followers_hold_as_long_as_they_are_there)
 	bool held;
 
 	backend_put(pins_bind(old, key, there[1], NULL, now, false, &held));
-	ck_assert(pins_session_open(old, address, there[1], now, 0, true));
+	ck_assert(pins_session_open(old, address, there[1], now, 0, NULL));
 	pass();
 	now += STAYS - 1;
 	ck_assert_int_eq(bound(key, &pin), 1);
 	ck_assert_int_eq(bound(address, &pin), 1);
 	ck_assert_uint_eq(awaited(1), 0);
 	pins_exchange_end(old, key, now, HTTP);
-	pins_session_close(old, address, true, now, HTTP, true);
+	pins_session_close(old, address, true, now, HTTP, NULL);
 	pass();
 	ck_assert_int_eq(bound(key, &pin), 1);
 	ck_assert_uint_eq(pin.http_until_ms, now + HTTP);
@@ -260,7 +261,7 @@ START_TEST(moves_of_the_old_one_are_followed)
 	struct hash128 key = key_of(1);
 	struct pin pin;
 
-	ck_assert(pins_session_open(old, key, there[0], now, WEBSOCKET, false));
+	ck_assert(pins_session_open(old, key, there[0], now, WEBSOCKET, &era));
 	pass();
 	ck_assert(pins_move(old, key, there[0], there[1], now, WEBSOCKET));
 	pass();
@@ -275,10 +276,10 @@ START_TEST(what_happened_here_is_not_undone)
 	struct hash128 key = key_of(1);
 	struct pin pin;
 
-	ck_assert(pins_session_open(old, key, there[0], now, WEBSOCKET, false));
+	ck_assert(pins_session_open(old, key, there[0], now, WEBSOCKET, &era));
 	pass();
 	ck_assert(pins_move(new, key, here[0], here[1], now, WEBSOCKET));
-	pins_session_close(old, key, false, now, HTTP, false);
+	pins_session_close(old, key, false, now, HTTP, &era);
 	pass();
 	ck_assert_int_eq(bound(key, &pin), 1);
 	ck_assert_uint_eq(awaited(0), 0);
@@ -292,7 +293,7 @@ START_TEST(a_session_there_is_more_than_a_request_here)
 
 	exchange(new, key, here[0]);
 	exchange(new, other, here[0]);
-	ck_assert(pins_session_open(old, key, there[1], now, WEBSOCKET, false));
+	ck_assert(pins_session_open(old, key, there[1], now, WEBSOCKET, &era));
 	exchange(old, other, there[1]);
 	pass();
 	ck_assert_int_eq(bound(key, &pin), 1);
@@ -305,7 +306,7 @@ START_TEST(anonymous_keys_are_nobodys)
 {
 	struct hash128 key = {1, 2 | HASH_ANONYMOUS};
 
-	ck_assert(pins_session_open(old, key, there[0], now, WEBSOCKET, false));
+	ck_assert(pins_session_open(old, key, there[0], now, WEBSOCKET, &era));
 	for (uint64_t i = 0; i < 100; i++)
 		ck_assert(!hash128_is_anonymous(key_of(i)));
 	ck_assert_uint_eq(pass(), 0);
@@ -328,7 +329,7 @@ START_TEST(it_goes_on_to_a_third)
 	struct pins *first = old;
 	struct pin pin;
 
-	ck_assert(pins_session_open(old, key_of(1), there[1], now, WEBSOCKET, false));
+	ck_assert(pins_session_open(old, key_of(1), there[1], now, WEBSOCKET, &era));
 	pass();
 	old = new;
 	new = pins_new(100000);
