@@ -63,7 +63,7 @@ struct gate {
 	_Atomic uint64_t held_ms;   /* since when */
 };
 
-static _Atomic bool echoing;
+static _Thread_local bool echoing;
 
 static struct gate gates[KIND_COUNT];
 static _Atomic uint64_t held_back;
@@ -134,7 +134,7 @@ log_reopen(void)
 void
 log_echo(bool on)
 {
-	atomic_store(&echoing, on);
+	echoing = on;
 }
 
 /* ---- writing ---- */
@@ -159,7 +159,7 @@ log_write(enum log_level level, enum log_topic topic, const struct log_about *ab
 	while (e.message.n && text[e.message.n - 1] == '\n')
 		e.message.n--; /* libraries end theirs with one */
 	log_target_put(&e);
-	if (level >= LEVEL_WARN && atomic_load_explicit(&echoing, memory_order_relaxed))
+	if (level >= LEVEL_WARN && echoing)
 		log_target_echo(&e);
 	errno = saved;
 }

@@ -96,8 +96,8 @@ void log_set_level(enum log_level level);
  * thread. */
 bool log_reopen(void);
 
-/* While it is on, warnings and errors are also said on standard error, where the log
- * does not go there: who starts a daemon looks at his terminal first. Any thread. */
+/* While it is on, warnings and errors of this thread are also said on standard error,
+ * where the log does not go there: who starts a daemon looks at his terminal first. */
 void log_echo(bool on);
 
 /* Tells what was held back, closes the file and goes back to stderr. */

@@ -71,14 +71,22 @@ def test_answers_as_json(quiet, args):
     assert isinstance(as_json(quiet, *args), dict)
 
 
-def test_a_plan_tells_that_locks_hold_a_surplus(stage):
+def test_a_plan_tells_why_a_surplus_stays(stage):
     a, b = stage.backends("a", "b")
-    roost = stage.roost(with_admin(settings([a, entry(b, state="drain")])))
+    config = settings([a, entry(b, state="drain")], rehome={"threshold": "300%"})
+    roost = stage.roost(with_admin(config))
     held = [Person(roost, f"p{i}").websocket("/ws") for i in range(4)]
     assert len(held) == 4
-    assert "or its locks are running" not in ctl(roost, "plan")
+    assert "surplus" not in ctl(roost, "plan")
+    assert "fair share stays" not in ctl(roost, "plan")
     ctl(roost, "up", "app", "b")
-    assert "stays: within rehome.threshold, or its locks are running\n" in ctl(roost, "plan")
+    assert "stays: it is within rehome.threshold\n" in ctl(roost, "plan")
+    config["upstreams"]["app"]["rehome"]["threshold"] = "10%"
+    roost.reload(config)
+    told = ctl(roost, "plan")
+    assert "fair share stays" not in told
+    assert re.search(r"^BACKEND +TOO MANY +HELD BY +CLIENTS +FIRST IN$"
+                     r"\na +\d+ +websocket_lock +4 +\dm \d+s$", told, re.M), told
 
 
 def test_what_is_wrong_with_a_backend_is_told(stage):
