@@ -305,10 +305,7 @@ static void
 log_trouble(const char *why)
 {
 	log_warn(TOPIC_DAEMON,
-	    "pins, changes of backends and health of the process before are not, or "
-	    "not "
-	    "all, taken over (%s)",
-	    why);
+	    "what the process before knows is not, or not all, taken over (%s)", why);
 }
 
 void

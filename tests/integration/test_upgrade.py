@@ -12,7 +12,7 @@ import tempfile
 
 import pytest
 from peers.admin import with_admin
-from peers.client import Person, RawClient
+from peers.client import Cut, Person, RawClient
 from peers.ctl import ctl
 from peers.held import Held, workers
 from peers.load import Load
@@ -198,13 +198,23 @@ def test_open_sockets_work_until_they_are_told(stage, start):
     assert roost.wait_exit() == 0
 
 
+def is_sent_off(c):
+    """Told to go with a response, or between two."""
+    try:
+        return c.get("/").header("Connection") == "close"
+    except (Cut, OSError):
+        return True
+
+
 def test_exchange_under_way_is_finished_by_the_old_one(stage, start):
     (a,) = stage.backends("a")
-    roost = start(settings([a]))
-    with RawClient(roost.address) as c:
+    roost = start({**settings([a]), "workers": 1})
+    with RawClient(roost.address) as c, RawClient(roost.address) as other:
+        assert other.get("/").header("Connection") is None
         c.send(c.request_bytes("GET", "/stall"))
         a.wait_events("request", target="/stall")
         roost.upgrade()
+        wait_until(lambda: is_sent_off(other), "its worker knows")
         a.order("release")
         r = c.response()
         assert r.status == 200 and r.header("Connection") == "close"
