@@ -22,7 +22,8 @@ libroost_a_SOURCES += \
 	src/base/sink.c src/base/sink.h \
 	src/base/str.h \
 	src/base/strbuf.c src/base/strbuf.h \
-	src/base/template.c src/base/template.h
+	src/base/template.c src/base/template.h \
+	src/base/thread.c src/base/thread.h
 
 # one event base and what belongs to it
 libroost_a_SOURCES += \

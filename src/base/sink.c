@@ -19,12 +19,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "base/thread.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -411,18 +410,13 @@ sink_run(void *arg)
 	return NULL;
 }
 
-/* Signals are for the threads that await them. */
 static bool
-thread_start(struct sink *s)
+start_writing(struct sink *s)
 {
-	sigset_t all, old;
 	int error;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	atomic_store(&s->holders, 2);
-	error = pthread_create(&s->thread, NULL, sink_run, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	error = thread_start(&s->thread, sink_run, s);
 	if (error) {
 		atomic_store(&s->holders, 1);
 		errno = error;
@@ -444,7 +438,7 @@ sink_open(const char *file)
 	s->fd = s->is_stderr ? STDERR_FILENO : s->name ? file_open(file) : -1;
 	s->wake_fd =
 	    s->fd < 0 || !s->name ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->wake_fd < 0 || !strbuf_reserve(&s->torn, 1) || !thread_start(s)) {
+	if (s->wake_fd < 0 || !strbuf_reserve(&s->torn, 1) || !start_writing(s)) {
 		int saved = errno;
 
 		sink_release(s);

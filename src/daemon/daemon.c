@@ -116,11 +116,7 @@ start_workers(struct control *c, size_t n_workers, struct sockets_change *change
 	    .on_gone = on_worker_gone,
 	    .arg = c,
 	};
-	sigset_t all, old;
 
-	/* signals are for the control thread */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	c->workers = calloc(n_workers, sizeof(struct worker *));
 	for (size_t i = 0; c->workers && i < n_workers; i++) {
 		c->workers[i] =
@@ -132,7 +128,6 @@ start_workers(struct control *c, size_t n_workers, struct sockets_change *change
 	if (c->n_workers < n_workers)
 		log_error(TOPIC_DAEMON, "cannot start worker %zu of %zu (%m)",
 		    c->n_workers + 1, n_workers);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return c->n_workers == n_workers;
 }
 
@@ -232,19 +227,14 @@ set_up(struct control *c, struct config *config)
 	return true;
 }
 
-/* Its thread hears no signals: they are for the control thread. */
 static bool
 open_access_log(struct control *c)
 {
 	const char *file = c->snapshot->config->access_log.file;
-	sigset_t all, old;
 
 	if (!file)
 		return true;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	c->access_log = sink_open(file);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!c->access_log)
 		log_error(TOPIC_DAEMON, "access log %s: %s", file, strerror(errno));
 	return c->access_log != NULL;

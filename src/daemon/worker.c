@@ -5,6 +5,7 @@
 #include "daemon/worker.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "daemon/ears.h"
 #include "http/access_log.h"
 #include "http/door.h"
@@ -16,7 +17,6 @@
 #include "ws/registry.h"
 #include "ws/session.h"
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -503,7 +503,7 @@ start(struct worker *w, struct snapshot *snapshot, struct share *share)
 	int error = ENOMEM;
 
 	if (set_up(w, snapshot) && ears_take(&w->ears, share))
-		error = pthread_create(&w->thread, NULL, run, w);
+		error = thread_start(&w->thread, run, w);
 	else
 		share_free(share);
 	if (error)

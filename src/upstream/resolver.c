@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "upstream/backend.h"
 #include "upstream/upstream.h"
 #include <errno.h>
@@ -281,7 +282,7 @@ resolver_start(void (*on_found)(void *arg, const struct found *found), void *arg
 	r->arg = arg;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->wake, NULL);
-	error = pthread_create(&r->thread, NULL, run, r);
+	error = thread_start(&r->thread, run, r);
 	if (error == 0)
 		return r;
 	pthread_cond_destroy(&r->wake);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Backends that are configured by name."""
 
+import os
 import re
+import signal
 from itertools import count
 
 import pytest
@@ -175,6 +177,20 @@ def test_silent_name_server_delays_nobody(stage, dns):
     roost = stage.roost(resolved_by(dns, settings(
         [{"name": "lost", "address": "lost.test:80"}, entry(a)])))
     assert homes(roost) == {"a"}
+
+
+def test_signals_while_a_name_server_is_silent_are_no_death(stage, dns):
+    (a,) = stage.backends("a")
+    dns.records["lost.test"] = None
+    roost = stage.roost(resolved_by(dns, settings(
+        [{"name": "lost", "address": "lost.test:80"}, entry(a)])))
+    wait_until(lambda: dns.questions, "the question is asked")
+    roost.signal(signal.SIGTERM)
+    roost.wait_log("stopped")
+    while roost.running():  # TERM after TERM, to the very end
+        for _ in range(1000):
+            os.kill(roost.pid, signal.SIGTERM)
+    assert roost.wait_exit() == 0
 
 
 def test_reload_keeps_the_addresses(stage, dns):
