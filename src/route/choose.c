@@ -118,21 +118,19 @@ is_backup(const struct backend *b)
 static enum rank
 rank_of(const struct backend *b, bool websocket, uint64_t now_ms)
 {
-	switch (backend_use(b, now_ms)) {
+	enum backend_use use = backend_use(b, now_ms);
+
+	if (websocket && backend_use_is_ailing(use) && !backend_has_places(b, 1))
+		return RANK_NONE;
+	switch (use) {
 	case BACKEND_USABLE: return is_backup(b) ? RANK_BACKUP : RANK_USABLE;
 	case BACKEND_FULL:
 		if (websocket)
 			return RANK_NONE;
 		return is_backup(b) ? RANK_BACKUP_FULL : RANK_FULL;
 	case BACKEND_EJECTED:
-	case BACKEND_UNHEALTHY:
-		if (websocket && !backend_has_places(b, 1))
-			return RANK_NONE;
-		return is_backup(b) ? RANK_BACKUP_AILING : RANK_AILING;
-	case BACKEND_FAILING:
-		if (websocket && !backend_has_places(b, 1))
-			return RANK_NONE;
-		return is_backup(b) ? RANK_BACKUP_FAILING : RANK_FAILING;
+	case BACKEND_UNHEALTHY: return is_backup(b) ? RANK_BACKUP_AILING : RANK_AILING;
+	case BACKEND_FAILING: return is_backup(b) ? RANK_BACKUP_FAILING : RANK_FAILING;
 	default: return RANK_NONE;
 	}
 }
