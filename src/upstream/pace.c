@@ -72,37 +72,43 @@ bucket_after(uint64_t at_us, unsigned rate)
 	return rate ? at_us + 1000000 / rate : 0;
 }
 
-bool
-pace_allows(const struct upstream *up, const struct backend *to, uint64_t now_us)
-{
-	const struct config_rehome *conf = &up->conf->rehome;
-	bool allows;
-
-	pthread_mutex_lock(&up->pace->lock);
-	allows =
-	    bucket_next(up->pace->next_us, conf->rate, now_us) <= now_us &&
-	    (!to || bucket_next(to->next_move_us, conf->target_rate, now_us) <= now_us);
-	pthread_mutex_unlock(&up->pace->lock);
-	return allows;
-}
-
 static uint64_t
 later(uint64_t one, uint64_t other)
 {
 	return one > other ? one : other;
 }
 
+/* When a client could be moved to `to` (NULL: to anybody), if not before now. */
+static uint64_t
+next_move_us(const struct upstream *up, const struct backend *to, uint64_t now_us)
+{
+	const struct config_rehome *conf = &up->conf->rehome;
+	uint64_t at, at_target = 0;
+
+	pthread_mutex_lock(&up->pace->lock);
+	at = bucket_next(up->pace->next_us, conf->rate, now_us);
+	if (to)
+		at_target = bucket_next(to->next_move_us, conf->target_rate, now_us);
+	pthread_mutex_unlock(&up->pace->lock);
+	return later(at, at_target);
+}
+
+static uint64_t
+ms_until(uint64_t at_us, uint64_t now_us)
+{
+	return at_us > now_us ? (at_us - now_us + 999) / 1000 : 0;
+}
+
+bool
+pace_allows(const struct upstream *up, const struct backend *to, uint64_t now_us)
+{
+	return next_move_us(up, to, now_us) <= now_us;
+}
+
 uint64_t
 pace_wait_ms(const struct upstream *up, const struct backend *to, uint64_t now_us)
 {
-	const struct config_rehome *conf = &up->conf->rehome;
-	uint64_t at;
-
-	pthread_mutex_lock(&up->pace->lock);
-	at = later(bucket_next(up->pace->next_us, conf->rate, now_us),
-	    bucket_next(to->next_move_us, conf->target_rate, now_us));
-	pthread_mutex_unlock(&up->pace->lock);
-	return at > now_us ? (at - now_us + 999) / 1000 : 0;
+	return ms_until(next_move_us(up, to, now_us), now_us);
 }
 
 uint64_t
@@ -120,5 +126,5 @@ pace_book_ms(const struct upstream *up, struct backend *to, uint64_t now_us)
 	up->pace->next_us = bucket_after(at, conf->rate);
 	to->next_move_us = bucket_after(at_target, conf->target_rate);
 	pthread_mutex_unlock(&up->pace->lock);
-	return ahead > now_us ? (ahead - now_us + 999) / 1000 : 0;
+	return ms_until(ahead, now_us);
 }
