@@ -82,7 +82,7 @@ write_backend(struct backend *b, struct strbuf *out)
 		.address = b->address,
 		.place = place,
 		.announced_weight = b->announced_weight,
-		.unhealthy = atomic_load(&b->unhealthy),
+		.unhealthy_since_ms = atomic_load(&b->unhealthy_since_ms),
 		.refused = atomic_load(&b->refused),
 		.failures = atomic_load(&b->failures),
 		.errors = atomic_load(&o->errors),

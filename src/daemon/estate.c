@@ -97,9 +97,9 @@ estate_write_backend(const struct estate_backend *b, struct strbuf *out)
 	put_text(out, b->name);
 	put_text(out, b->address);
 	put_text(out, b->place);
-	put_u8(out, b->unhealthy);
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		put_u32(out, numbers[i]);
+	put_u64(out, b->unhealthy_since_ms);
 	put_u64(out, b->failing_until_ms);
 	put_u64(out, b->ejected_until_ms);
 	put_u64(out, b->up_since_ms);
@@ -260,9 +260,9 @@ take_backend(struct reader *r, struct estate_backend *b)
 	b->name = take_name(r);
 	b->address = take_name(r);
 	b->place = take_text(r);
-	b->unhealthy = take_bool(r);
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		*numbers[i] = take_u32(r);
+	b->unhealthy_since_ms = take_u64(r);
 	b->failing_until_ms = take_u64(r);
 	b->ejected_until_ms = take_u64(r);
 	b->up_since_ms = take_u64(r);

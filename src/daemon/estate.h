@@ -47,9 +47,9 @@ struct estate_backend {
 	const char *address; /* as configured */
 	const char *place;   /* what a name was resolved to, or "" */
 	uint32_t announced_weight;
-	bool unhealthy;
 	uint32_t refused, failures;                  /* as in struct backend */
 	uint32_t errors, closes, slow, ejections;    /* as in its outlier */
+	uint64_t unhealthy_since_ms;                 /* 0: it is well */
 	uint64_t failing_until_ms, ejected_until_ms; /* 0: never was */
 	uint64_t up_since_ms;
 	uint64_t latency; /* a word of balance/latency.h */

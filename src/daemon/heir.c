@@ -142,8 +142,8 @@ take_health(const struct upstream *up, struct backend *b,
 {
 	struct outlier *o = &b->outlier;
 
-	atomic_store(&b->unhealthy,
-	    told->unhealthy && check_is_wanted(&up->conf->health));
+	if (check_is_wanted(&up->conf->health))
+		atomic_store(&b->unhealthy_since_ms, told->unhealthy_since_ms);
 	atomic_store(&b->refused, told->refused);
 	atomic_store(&b->failures, told->failures);
 	atomic_store(&b->failing_until_ms, told->failing_until_ms);

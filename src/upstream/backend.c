@@ -260,7 +260,7 @@ backend_use(const struct backend *b, uint64_t now_ms)
 		return BACKEND_OUT;
 	if (admin == BACKEND_DRAIN)
 		return BACKEND_DRAINING;
-	if (atomic_load_explicit(&b->unhealthy, memory_order_relaxed))
+	if (atomic_load_explicit(&b->unhealthy_since_ms, memory_order_relaxed))
 		return BACKEND_UNHEALTHY;
 	if (atomic_load_explicit(&b->failing_until_ms, memory_order_relaxed) > now_ms)
 		return BACKEND_FAILING;

@@ -69,8 +69,7 @@ struct backend {
 
 	struct books *books;                  /* owned */
 	struct outlier outlier;               /* passive health, see outlier.h */
-	atomic_bool unhealthy;                /* active health, see probe.h */
-	_Atomic uint64_t unhealthy_since_ms;  /* 0: it is not */
+	_Atomic uint64_t unhealthy_since_ms;  /* active health, see probe.h; 0: well */
 	_Atomic uint64_t sickened, recovered; /* so often, by its health checks */
 
 	_Atomic uint32_t refused;          /* connections in a row */

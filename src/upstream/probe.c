@@ -94,7 +94,6 @@ note(struct probe *probe, bool good)
 	if (good)
 		backend_warm_up(b, clock_now_ms());
 	atomic_store(&b->unhealthy_since_ms, good ? 0 : clock_now_ms());
-	atomic_store(&b->unhealthy, !good);
 	atomic_fetch_add(good ? &b->recovered : &b->sickened, 1);
 	if (good)
 		backend_log(LEVEL_NOTICE, b, "backend %s/%s is healthy again",
@@ -296,7 +295,6 @@ probe_free(struct probe *probe)
 {
 	end_check(probe);
 	timer_clear(&probe->timer);
-	atomic_store(&probe->backend->unhealthy, false);
 	atomic_store(&probe->backend->unhealthy_since_ms, 0);
 	backend_put(probe->backend);
 	free(probe);
@@ -322,7 +320,7 @@ probe_add(struct prober *p, struct backend *b)
 	probe->prober = p;
 	probe->backend = backend_get(b);
 	/* the process before us may have found out */
-	probe->health.bad = atomic_load(&b->unhealthy);
+	probe->health.bad = atomic_load(&b->unhealthy_since_ms) != 0;
 	timer_init(&probe->timer, on_timer);
 	probe->next = p->probes;
 	p->probes = probe;

@@ -233,8 +233,11 @@ def test_unhealthy_stays_unhealthy_until_it_is_well(stage, start):
     roost, admin = start([a, b], health={"websocket": "/ws", **FAST})
     a.kill()
     roost.wait_log("backend app/a is unhealthy")
+    since = admin.backend("a")["unhealthy_since_at"]
     upgrade(roost, admin)
-    assert admin.backend("a")["use"] == "unhealthy"
+    ill = admin.backend("a")
+    assert ill["use"] == "unhealthy"
+    assert abs(ill["unhealthy_since_at"] - since) < 100  # two readings of two clocks
     holds_for(lambda: not roost.logged("a is unhealthy"), "it is not found out anew", 0.5)
     a.start()
     roost.wait_log("backend app/a is healthy again")

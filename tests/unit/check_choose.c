@@ -353,8 +353,8 @@ START_TEST(where_all_are_ailing_a_full_one_does_not_stand_in_the_way)
 	struct claim claims[3];
 
 	configure("balance: hash, limits: {max_sessions: 1},");
-	atomic_store(&b0->unhealthy, true);
-	atomic_store(&b1->unhealthy, true);
+	atomic_store(&b0->unhealthy_since_ms, 1);
+	atomic_store(&b1->unhealthy_since_ms, 1);
 	backend_mark_failed(b2, now, 30);
 	for (uint64_t i = 0; i < 3; i++)
 		claims[i] = open_session(strong(i), &on, NULL);

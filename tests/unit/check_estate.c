@@ -159,7 +159,7 @@ backend(void)
 	    .address = "app.test:80",
 	    .place = "[::1]:80",
 	    .announced_weight = 10,
-	    .unhealthy = true,
+	    .unhealthy_since_ms = 7,
 	    .refused = 1,
 	    .failures = 2,
 	    .errors = 3,
@@ -184,7 +184,7 @@ START_TEST(backend_is_as_it_was)
 	ck_assert_str_eq(packet.backend.address, "app.test:80");
 	ck_assert_str_eq(packet.backend.place, "[::1]:80");
 	ck_assert_uint_eq(packet.backend.announced_weight, 10);
-	ck_assert(packet.backend.unhealthy);
+	ck_assert_uint_eq(packet.backend.unhealthy_since_ms, 7);
 	ck_assert_uint_eq(packet.backend.refused, 1);
 	ck_assert_uint_eq(packet.backend.ejections, 6);
 	ck_assert_uint_eq(packet.backend.failing_until_ms, UINT64_MAX);

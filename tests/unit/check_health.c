@@ -484,7 +484,7 @@ END_TEST
 START_TEST(test_last_one_in_service_stays)
 {
 	configure("errors: 1, max_ejected: 100%");
-	atomic_store(&b->unhealthy, true);
+	atomic_store(&b->unhealthy_since_ms, 1);
 	backend_mark_failed(c, 1000, 30);
 	answers(a, 1, true, 1000);
 	ck_assert_int_eq(backend_use(a, 1000), BACKEND_USABLE);
@@ -589,7 +589,7 @@ START_TEST(test_panic_lasts_until_one_is_well)
 	configure("");
 	panics_look(&p, snapshot, 1000);
 	ck_assert_uint_eq(p.n, 0);
-	atomic_store(&a->unhealthy, true);
+	atomic_store(&a->unhealthy_since_ms, 1);
 	backend_mark_failed(b, 1000, 30);
 	panics_look(&p, snapshot, 1000);
 	ck_assert_uint_eq(p.n, 0); /* c is there */
@@ -598,7 +598,7 @@ START_TEST(test_panic_lasts_until_one_is_well)
 	ck_assert_uint_eq(p.n, 1);
 	panics_look(&p, snapshot, 5000); /* nobody has asked b since */
 	ck_assert_uint_eq(p.n, 1);
-	atomic_store(&a->unhealthy, false);
+	atomic_store(&a->unhealthy_since_ms, 0);
 	panics_look(&p, snapshot, 5000);
 	ck_assert_uint_eq(p.n, 0);
 	atomic_store(&a->admin_state, BACKEND_DOWN);
@@ -607,11 +607,11 @@ START_TEST(test_panic_lasts_until_one_is_well)
 	ck_assert_uint_eq(p.n, 1);
 	ck_assert(p.all[0].by_order);
 	atomic_store(&c->admin_state, BACKEND_UP);
-	atomic_store(&c->unhealthy, true);
+	atomic_store(&c->unhealthy_since_ms, 1);
 	panics_look(&p, snapshot, 5000);
 	ck_assert_uint_eq(p.n, 1);
 	ck_assert(!p.all[0].by_order); /* c is asked now */
-	atomic_store(&c->unhealthy, false);
+	atomic_store(&c->unhealthy_since_ms, 0);
 	panics_look(&p, snapshot, 5000);
 	ck_assert_uint_eq(p.n, 0);
 	panics_fini(&p);

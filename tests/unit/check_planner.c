@@ -324,7 +324,7 @@ START_TEST(an_unhealthy_backend_is_left)
 	CONFIGURE("rate: 1000", {"b0", 1, "up"}, {"b1", 1, "up"});
 	open_many(0, 100);
 	run(2000);
-	atomic_store(&rig_backend("b0")->unhealthy, true);
+	atomic_store(&rig_backend("b0")->unhealthy_since_ms, 1);
 	run(900);
 	ck_assert_uint_eq(rig_sessions("b0"), 0);
 	ck_assert_uint_eq(leaving_moves, 50);
@@ -347,9 +347,9 @@ START_TEST(a_backend_that_recovers_gets_its_share_again)
 	CONFIGURE("rate: 1000", {"b0", 1, "up"}, {"b1", 1, "up"});
 	open_many(0, 100);
 	run(2000);
-	atomic_store(&rig_backend("b0")->unhealthy, true);
+	atomic_store(&rig_backend("b0")->unhealthy_since_ms, 1);
 	run(2000);
-	atomic_store(&rig_backend("b0")->unhealthy, false);
+	atomic_store(&rig_backend("b0")->unhealthy_since_ms, 0);
 	ck_assert_uint_eq(run(WEBSOCKET - 10000), 0);
 	run(20000);
 	ck_assert_uint_eq(rig_sessions("b0"), 40);
@@ -363,13 +363,13 @@ START_TEST(a_flapping_backend_draws_nobody)
 	run(WEBSOCKET + 2000);
 	CONFIGURE("rate: 1000", {"b0", 1, "up"}, {"b1", 1, "up"}, {"b2", 1, "up"});
 	for (unsigned i = 0; i < 120; i++) {
-		atomic_store(&rig_backend("b2")->unhealthy, i % 2 == 0);
+		atomic_store(&rig_backend("b2")->unhealthy_since_ms, i % 2 == 0);
 		run(1000);
 	}
 	/* its first return was believed, and those who came then went once more */
 	ck_assert_uint_le(moves, 2 * 120);
 	ck_assert_uint_eq(rig_sessions("b2"), 0);
-	atomic_store(&rig_backend("b2")->unhealthy, false);
+	atomic_store(&rig_backend("b2")->unhealthy_since_ms, 0);
 	run(WEBSOCKET + 70000);
 	ck_assert_uint_ge(rig_sessions("b2"), 100);
 }

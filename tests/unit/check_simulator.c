@@ -203,7 +203,7 @@ static void
 all_are_ill(bool ill)
 {
 	for (size_t i = 0; i < rig.up->n_backends; i++)
-		atomic_store(&rig.up->backends[i]->unhealthy, ill);
+		atomic_store(&rig.up->backends[i]->unhealthy_since_ms, ill);
 }
 
 static void
@@ -215,7 +215,7 @@ make_trouble(void)
 	case 0:
 	case 1: configure(); break;
 	case 2: kill_backend(b, 500 + roll(8000)); break;
-	case 3: atomic_store(&b->unhealthy, roll(2)); break;
+	case 3: atomic_store(&b->unhealthy_since_ms, roll(2)); break;
 	case 4: flapping[roll(BACKENDS)] = roll(2); break;
 	case 5:
 		atomic_store(&b->outlier.ejected_until_ms, world.now + roll(10000));
@@ -233,7 +233,7 @@ flap(void)
 		struct backend *b = rig.up->backends[i];
 
 		if (flapping[number_of(b)])
-			atomic_store(&b->unhealthy, world.now / 1000 % 2);
+			atomic_store(&b->unhealthy_since_ms, world.now / 1000 % 2);
 	}
 }
 
