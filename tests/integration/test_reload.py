@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
 """HUP: the new configuration counts for what comes, and what is open stays."""
 
+import contextlib
 import copy
 import os
 import socket
 import threading
 
 import pytest
+from peers.admin import Admin, with_admin
 from peers.backend import closed_port
 from peers.client import Person, RawClient
-from peers.roost import changed, entry, without
+from peers.roost import changed, entry, settings, without
 from peers.waiting import SANITIZED, wait_until
 from peers.websocket import Swarm
 
@@ -298,6 +300,24 @@ def memory_after(roost, n, sockets):
         ws = sockets[i % len(sockets)]
         assert ws.whoami() in ("a", "b")
     return roost.rss_kib()
+
+
+def test_whoever_is_told_of_it_may_rely_on_it(stage):
+    """By the answer to a reload, every worker serves by it."""
+    def replies(text):
+        config = with_admin(settings([{"address": closed_port()}]))
+        return {**config, "routes": [{"path": "/", "respond": 200, "text": text}]}
+
+    roost = stage.roost(replies("at first"))
+    admin = Admin(roost)
+    with contextlib.ExitStack() as stack:
+        # kept connections, so that both workers have some
+        clients = [stack.enter_context(RawClient(roost.address)) for _ in range(8)]
+        for i in range(30):
+            roost.write(replies(f"reload {i}"))
+            assert admin.post("/v1/reload")["changed"]
+            assert [c.request("GET", "/").body for c in clients] == [
+                b"reload %d" % i] * 8
 
 
 def test_150_reloads_under_load(stage):
