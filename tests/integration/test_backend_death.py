@@ -341,11 +341,11 @@ def test_client_that_leaves_meanwhile_is_answered(stage):
 
 
 def test_client_that_is_gone_meanwhile(stage):
-    roost, a = stage.proxy("a", rehome={**TRANSPARENT, "backoff": "20s",
-                                        "max_backoff": "30s"})
+    roost, admin, a = scene(stage, "a", rehome={**TRANSPARENT, "backoff": "20s",
+                                                "max_backoff": "30s"})
     ws = Person(roost, "p").websocket()
     a.kill()
-    roost.wait_log("left alone")
+    wait_until(lambda: states(admin) == ["reconnecting"], "it waits for a server")
     ws.reset()
     roost.wait_log("ended by")
 
