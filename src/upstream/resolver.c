@@ -125,30 +125,39 @@ complain(struct name *name, const struct dns_answer *answer)
 	name->complained = answer->n == 0;
 }
 
+/* Under the lock. */
 static void
-tell(struct resolver *r, const struct name *name)
+heed(struct resolver *r, struct name *name, const struct dns_answer *answer)
 {
-	const struct found found = {name->address, name->memory.places, name->memory.n};
+	bool changed;
 
-	pthread_mutex_lock(&r->lock);
-	if (!r->stopping)
+	name->due_ms = clock_now_ms() + wait_ms(answer);
+	complain(name, answer);
+	changed = answer->n && memory_take(&name->memory, answer);
+	if (name->memory.n && (changed || name->tell)) {
+		const struct found found = {name->address, name->memory.places,
+		    name->memory.n};
+
 		r->on_found(r->arg, &found);
-	pthread_mutex_unlock(&r->lock);
+	}
+	name->tell = false;
 }
 
-static void
+/* Who stops us waits for a silent name server a moment at most: nothing is said to
+ * anybody from then on, since they may be gone. False: we are to stop. */
+static bool
 look_up(struct resolver *r, const struct config_resolver *conf, struct name *name)
 {
 	struct dns_answer answer;
-	bool changed;
+	bool stopping;
 
 	dns_lookup(conf, name->address, &answer);
-	name->due_ms = clock_now_ms() + wait_ms(&answer);
-	complain(name, &answer);
-	changed = answer.n && memory_take(&name->memory, &answer);
-	if (name->memory.n && (changed || name->tell))
-		tell(r, name);
-	name->tell = false;
+	pthread_mutex_lock(&r->lock);
+	stopping = r->stopping;
+	if (!stopping)
+		heed(r, name, &answer);
+	pthread_mutex_unlock(&r->lock);
+	return !stopping;
 }
 
 /* ---- all names ---- */
@@ -210,8 +219,9 @@ look_up_due(struct resolver *r, const struct snapshot *s)
 	uint64_t next = UINT64_MAX;
 
 	for (struct name *name = r->names; name; name = name->next) {
-		if (name->due_ms <= clock_now_ms())
-			look_up(r, &s->config->resolver, name);
+		if (name->due_ms <= clock_now_ms() &&
+		    !look_up(r, &s->config->resolver, name))
+			break;
 		if (name->due_ms < next)
 			next = name->due_ms;
 	}

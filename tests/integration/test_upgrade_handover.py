@@ -243,6 +243,7 @@ def test_unhealthy_stays_unhealthy_until_it_is_well(stage, start):
     roost.wait_log("backend app/a is healthy again")
 
 
+@pytest.mark.quick
 def test_addresses_that_were_found_are_known(stage, start, dns):
     """Though the name server is silent by then."""
     a, b = stage.backends("a", "b")
