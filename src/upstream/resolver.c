@@ -14,6 +14,7 @@
 #include "upstream/upstream.h"
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { UNKNOWN_S = 30, SHORTEST_S = 1, LONGEST_S = 300, RETRY_S = 2, STOP_S = 1 };
@@ -33,6 +34,7 @@ struct resolver {
 	pthread_t thread;
 	void (*on_found)(void *arg, const struct found *found);
 	void *arg;
+	atomic_int holders; /* the thread, and who started it; the last frees it */
 	struct name *names;
 
 	pthread_mutex_t lock; /* guards what follows; on_found is called under it */
@@ -255,6 +257,19 @@ wait_until(struct resolver *r, uint64_t due_ms)
 			break;
 }
 
+static void
+resolver_put(struct resolver *r)
+{
+	if (atomic_fetch_sub(&r->holders, 1) > 1)
+		return;
+	forget_unseen(r); /* which is all of them */
+	if (r->snapshot)
+		snapshot_put(r->snapshot);
+	pthread_cond_destroy(&r->wake);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
 static void *
 run(void *arg)
 {
@@ -277,6 +292,7 @@ run(void *arg)
 		wait_until(r, due);
 	}
 	pthread_mutex_unlock(&r->lock);
+	resolver_put(r);
 	return NULL;
 }
 
@@ -292,12 +308,12 @@ resolver_start(void (*on_found)(void *arg, const struct found *found), void *arg
 	r->arg = arg;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->wake, NULL);
+	atomic_init(&r->holders, 2);
 	error = thread_start(&r->thread, run, r);
 	if (error == 0)
 		return r;
-	pthread_cond_destroy(&r->wake);
-	pthread_mutex_destroy(&r->lock);
-	free(r);
+	atomic_store(&r->holders, 1);
+	resolver_put(r);
 	errno = error;
 	return NULL;
 }
@@ -331,11 +347,6 @@ resolver_stop(struct resolver *r)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += STOP_S;
 	if (pthread_timedjoin_np(r->thread, NULL, &until))
-		return;
-	forget_unseen(r); /* which is all of them */
-	if (r->snapshot)
-		snapshot_put(r->snapshot);
-	pthread_cond_destroy(&r->wake);
-	pthread_mutex_destroy(&r->lock);
-	free(r);
+		pthread_detach(r->thread);
+	resolver_put(r);
 }
