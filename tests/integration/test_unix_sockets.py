@@ -338,6 +338,7 @@ def test_client_that_leaves_while_the_queue_is_full(stage, place):
         listener.listen(0)
         waiting = crowd(path)
         roost = stage.roost(settings([{"name": "stuck", "address": f"unix:{path}"}]))
+        roost.wait_log(r"\bready \(")  # and the file with its ports is closed
         before = roost.descriptors()
         with RawClient(roost.address) as c:
             c.send(c.request_bytes("GET", "/"))
