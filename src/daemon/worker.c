@@ -115,6 +115,7 @@ follow_snapshot(struct worker *w, struct worker_message *m)
 
 	if (!view)
 		return false;
+	view_take_pages(view);
 	registry_set_view(&w->registry, view);
 	front_set_view(&w->front, view);
 	if (!follow_listeners(w, m))
@@ -437,6 +438,7 @@ run(void *arg)
 	struct worker *w = arg;
 
 	pthread_setname_np(pthread_self(), "roost-worker");
+	view_take_pages(w->front.view);
 	loop_run(w->loop);
 	close_all(w);
 	w->shared.on_gone(w->shared.arg);

@@ -19,10 +19,17 @@ view_new(struct snapshot *snapshot)
 	}
 	v->snapshot = snapshot;
 	v->refs = 1;
-	for (size_t i = 0; i < n; i++)
-		v->upstreams[i].counts = books_page(snapshot->upstreams[i].books);
-	v->upstreams[n].counts = books_page(snapshot->books);
 	return v;
+}
+
+void
+view_take_pages(struct view *v)
+{
+	const struct snapshot *s = v->snapshot;
+
+	for (size_t i = 0; i < s->n_upstreams; i++)
+		v->upstreams[i].counts = books_page(s->upstreams[i].books);
+	v->upstreams[s->n_upstreams].counts = books_page(s->books);
 }
 
 void

@@ -3,7 +3,7 @@
  * view.h - a worker's hold on a snapshot, counted without atomics.
  *
  * Exchanges and sessions hold the view under which they chose; the snapshot itself is
- * held once per worker and view. Thread: the worker's.
+ * held once per worker and view. Thread: the worker's, but for view_new.
  */
 #ifndef ROOST_UPSTREAM_VIEW_H
 #define ROOST_UPSTREAM_VIEW_H
@@ -26,8 +26,11 @@ struct view {
 };
 
 /* Takes over the caller's reference to the snapshot. NULL: no memory (the reference is
- * given back). One reference for the caller. */
+ * given back). One reference for the caller. Any thread. */
 struct view *view_new(struct snapshot *snapshot);
+
+/* Nothing may be counted before; from now on the calling thread does, and no other. */
+void view_take_pages(struct view *v);
 
 static inline struct view *
 view_get(struct view *v)

@@ -168,6 +168,7 @@ count_retry(struct snapshot *s, size_t upstream)
 {
 	struct view *v = view_new(snapshot_get(s));
 
+	view_take_pages(v);
 	tally(&view_counts(v, &s->upstreams[upstream])->retries, 1);
 	view_put(v);
 }
@@ -215,6 +216,7 @@ START_TEST(what_has_no_upstream_has_counts_too)
 	struct snapshot *two = load("app: {backends: [{address: '127.0.0.1:1'}]}", one);
 	struct upstream_counts sum = {0};
 
+	view_take_pages(v);
 	tally(&view_counts(v, NULL)->failures[REASON_BAD_HOST], 1);
 	books_sum(two->books, &sum);
 	ck_assert_uint_eq(tally_get(&sum.failures[REASON_BAD_HOST]), 1);
@@ -255,6 +257,42 @@ START_TEST(a_slot_does_not_remember_whose_it_was)
 }
 END_TEST
 
+enum { TALLIES = 300000 };
+
+static void *
+count_in_view(void *view)
+{
+	view_take_pages(view);
+	for (int i = 0; i < TALLIES; i++)
+		tally(&view_counts(view, NULL)->retries, 1);
+	return NULL;
+}
+
+/* As those of workers, which the control thread makes for them. */
+START_TEST(views_count_for_the_threads_that_took_their_pages)
+{
+	struct snapshot *s =
+	    load("app: {backends: [{name: x, address: '127.0.0.1:1'}]}", NULL);
+	struct view *views[2];
+	pthread_t threads[2];
+	struct upstream_counts sum = {0};
+
+	for (int i = 0; i < 2; i++) {
+		views[i] = view_new(snapshot_get(s));
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, count_in_view,
+				     views[i]),
+		    0);
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	books_sum(s->books, &sum);
+	ck_assert_uint_eq(tally_get(&sum.retries), 2 * TALLIES);
+	for (int i = 0; i < 2; i++)
+		view_put(views[i]);
+	snapshot_put(s);
+}
+END_TEST
+
 Suite *
 suite_books(void)
 {
@@ -273,6 +311,7 @@ suite_books(void)
 	tcase_add_test(c, one_that_comes_back_begins_at_zero);
 	tcase_add_test(c, what_has_no_upstream_has_counts_too);
 	tcase_add_test(c, a_slot_does_not_remember_whose_it_was);
+	tcase_add_test(c, views_count_for_the_threads_that_took_their_pages);
 	suite_add_tcase(s, c);
 	return s;
 }

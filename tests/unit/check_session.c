@@ -110,6 +110,7 @@ open_session(void)
 	magic_set(s, SESSION_MAGIC);
 	s->registry = &registry;
 	s->view = view_new(snapshot_get(snapshot));
+	view_take_pages(s->view);
 	s->up = up;
 	ck_assert(choose(&chooser, up, &key, true, NULL, now, &choice));
 	s->claim = choose_session_opened(&chooser, up, &choice, now);

@@ -103,6 +103,7 @@ open_session(void)
 	magic_set(s, SESSION_MAGIC);
 	s->registry = &stand.registry;
 	s->view = view_new(snapshot_get(rig.snapshot));
+	view_take_pages(s->view);
 	s->up = rig.up;
 	ck_assert(choose(&rig.chooser, rig.up, &key, true, NULL, now, &choice));
 	s->claim = choose_session_opened(&rig.chooser, rig.up, &choice, now);
