@@ -27,6 +27,7 @@ libroost_a_SOURCES += \
 
 # one event base and what belongs to it
 libroost_a_SOURCES += \
+	src/loop/bridge.c src/loop/bridge.h \
 	src/loop/counters.c src/loop/counters.def src/loop/counters.h \
 	src/loop/graveyard.c src/loop/graveyard.h \
 	src/loop/histogram.c src/loop/histogram.h \

@@ -25,6 +25,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_balance.c \
 	tests/unit/check_base.c \
 	tests/unit/check_books.c \
+	tests/unit/check_bridge.c \
 	tests/unit/check_chaos.c \
 	tests/unit/check_choose.c \
 	tests/unit/check_chunk.c \
@@ -48,6 +49,7 @@ tests_unit_check_SOURCES = \
 	tests/unit/check_health.c \
 	tests/unit/check_heartbeat.c \
 	tests/unit/check_heritage.c \
+	tests/unit/check_io.c \
 	tests/unit/check_log.c \
 	tests/unit/check_moves.c \
 	tests/unit/check_names.c \

@@ -269,7 +269,7 @@ on_accept_error(struct evconnlistener *listener, void *arg)
 static bool
 serve(struct admin *a, int fd)
 {
-	a->http = evhttp_new(a->host.loop->base);
+	a->http = evhttp_new(a->host.base);
 	if (a->http)
 		a->socket = evhttp_accept_socket_with_handle(a->http, fd);
 	if (!a->socket) {

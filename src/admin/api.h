@@ -21,6 +21,7 @@ struct admin;
 struct amendments;
 struct chooser;
 struct config_admin;
+struct event_base;
 struct loop;
 struct pins;
 struct planner;
@@ -41,6 +42,7 @@ void admin_reload_fini(struct admin_reload_answer *answer);
 /* What the daemon lends. All borrowed, and outliving the API. */
 struct admin_host {
 	struct loop *loop;
+	struct event_base *base; /* of the same thread */
 	struct pins *pins;
 	struct planner *planner;
 	struct chooser *chooser;                 /* the control thread's */

@@ -19,6 +19,7 @@
 #include "base/strbuf.h"
 #include "config/config.h"
 #include "daemon/estate.h"
+#include "loop/bridge.h"
 #include "loop/loop.h"
 #include "route/pins.h"
 #include "upstream/amend.h"
@@ -320,8 +321,8 @@ bequest_begin(struct control *c)
 		return false;
 	q->control = c;
 	timer_init(&q->timer, on_news);
-	q->writable =
-	    event_new(c->loop->base, c->upgrade.link, EV_WRITE, on_writable, q);
+	q->writable = event_new(bridge_base(c->bridge), c->upgrade.link, EV_WRITE,
+	    on_writable, q);
 	if (!q->writable) {
 		free(q);
 		return false;

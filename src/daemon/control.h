@@ -76,6 +76,7 @@ struct pulse {
 struct control {
 	const struct daemon_options *options;
 	struct loop *loop;
+	struct bridge *bridge;     /* for evhttp, signals and the link of an upgrade */
 	struct snapshot *snapshot; /* a reference: the newest */
 	struct snapshot *first;    /* a reference: what cannot change is as there */
 	struct pins *pins;

@@ -15,6 +15,7 @@
 #include "daemon/process.h"
 #include "daemon/sockets.h"
 #include "daemon/worker.h"
+#include "loop/bridge.h"
 #include "loop/loop.h"
 #include "route/pins.h"
 #include "route/quota.h"
@@ -212,12 +213,13 @@ set_up(struct control *c, struct config *config)
 	c->snapshot = control_make_snapshot(config, NULL);
 	c->first = c->snapshot ? snapshot_get(c->snapshot) : NULL;
 	c->loop = loop_new(c);
+	c->bridge = c->loop ? bridge_new(c->loop) : NULL;
 	chooser_init(&c->chooser, c->pins, c->secret, seed);
 	c->planner = planner_new(&c->chooser, on_move, c);
 	c->prober = c->loop ? prober_new(c->loop) : NULL;
 	timer_init(&c->plan_timer, on_plan);
 	timer_init(&c->sweep_timer, on_sweep);
-	if (!c->pins || !c->quota || !c->snapshot || !c->loop || !c->planner ||
+	if (!c->pins || !c->quota || !c->snapshot || !c->bridge || !c->planner ||
 	    !c->prober || !signals_catch(c)) {
 		log_error(TOPIC_DAEMON, "cannot start (out of memory or descriptors)");
 		return false;
@@ -433,8 +435,8 @@ tear_down(struct control *c)
 	chooser_fini(&c->chooser);
 	prober_free(c->prober);
 	panics_fini(&c->panics);
-	if (c->loop)
-		loop_free(c->loop);
+	bridge_free(c->bridge);
+	loop_free(c->loop);
 	snapshot_put(c->first);
 	snapshot_put(c->snapshot);
 	if (c->pins)
@@ -466,7 +468,7 @@ daemon_run(const struct daemon_options *options, struct config *config)
 	} else if (set_up(c, config) && start(c)) {
 		log_echo(false);
 		process_ready();
-		loop_run(c->loop);
+		bridge_run(c->bridge);
 		log_totals(c);
 		log_notice(TOPIC_DAEMON, "stopped");
 		code = EXIT_STOPPED;

@@ -242,6 +242,7 @@ on_signs(struct io *io, unsigned what)
 
 	while (read(io->fd, signs, sizeof signs) > 0)
 		continue;
+	io_drained(io, IO_READ);
 	if (!f->since_ms)
 		f->since_ms = now;
 	if (!timer_is_set(&f->timer) || now - f->since_ms < DEBOUNCE_MOST_MS)

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "daemon/heritage.h"
 #include "daemon/worker.h"
+#include "loop/bridge.h"
 #include "upstream/upstream.h"
 
 static struct snapshot *
@@ -88,6 +89,7 @@ control_open_admin(struct control *c)
 	int fd;
 	const struct admin_host host = {
 	    .loop = c->loop,
+	    .base = bridge_base(c->bridge),
 	    .pins = c->pins,
 	    .planner = c->planner,
 	    .chooser = &c->chooser,

@@ -13,6 +13,7 @@
 #include "daemon/sockets.h"
 #include "daemon/systemd.h"
 #include "daemon/worker.h"
+#include "loop/bridge.h"
 #include "loop/loop.h"
 #include "upstream/upstream.h"
 #include <event2/event.h>
@@ -79,7 +80,8 @@ signals_catch(struct control *c)
 	signal(SIGXFSZ,
 	    SIG_IGN); /* a log that may not grow is as a disk that is full */
 	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
-		c->signals[i] = evsignal_new(c->loop->base, handled[i], on_signal, c);
+		c->signals[i] =
+		    evsignal_new(bridge_base(c->bridge), handled[i], on_signal, c);
 		if (!c->signals[i] || event_add(c->signals[i], NULL))
 			return false;
 	}

@@ -28,6 +28,7 @@
 #include "daemon/sockets.h"
 #include "daemon/systemd.h"
 #include "daemon/worker.h"
+#include "loop/bridge.h"
 #include "loop/loop.h"
 #include "upstream/upstream.h"
 #include <errno.h>
@@ -362,7 +363,8 @@ start(struct control *c, const int link[2], struct strbuf *text_r)
 	int error;
 
 	u->link = link[0];
-	u->event = event_new(c->loop->base, u->link, EV_READ | EV_PERSIST, on_link, c);
+	u->event = event_new(bridge_base(c->bridge), u->link, EV_READ | EV_PERSIST,
+	    on_link, c);
 	describe_heritage(c, link[1], &line);
 	/* it finds our secret when it starts: cookies stay good */
 	if (line.failed || !u->event || event_add(u->event, NULL) ||
@@ -504,8 +506,8 @@ upgrade_say_ready(struct control *c)
 		pulse_start(c);
 		return true;
 	}
-	c->predecessor = event_new(c->loop->base, heritage->link, EV_READ | EV_PERSIST,
-	    on_predecessor, c);
+	c->predecessor = event_new(bridge_base(c->bridge), heritage->link,
+	    EV_READ | EV_PERSIST, on_predecessor, c);
 	if (!c->predecessor || event_add(c->predecessor, NULL))
 		return false;
 	c->follows = true;

@@ -1,59 +1,137 @@
 /* SPDX-License-Identifier: MIT
  *
- * io.c - a descriptor on a loop; a thin hand around a libevent event.
+ * io.c - readiness, told by epoll and remembered; see io.h.
  */
 #include "loop/io.h"
 
 #include "loop/loop.h"
+#include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
+#include <utlist.h>
 
-static void
-on_event(evutil_socket_t fd, short what, void *arg)
+enum { LEAST_IOS = 64 };
+
+static uint64_t
+tag_of(const struct io *io)
 {
-	struct io *io = arg;
+	return (uint64_t)io->serial << 32 | (uint32_t)io->fd;
+}
 
-	io->on_ready(io, (unsigned)what);
+/* On the list are those with something to do, and no others. */
+static void
+review(struct io *io)
+{
+	bool busy = io->ready & io->want;
+
+	if (busy == (io->prev != NULL))
+		return;
+	if (busy) {
+		DL_APPEND(io->loop->busy, io);
+	} else {
+		DL_DELETE(io->loop->busy, io);
+		io->prev = NULL;
+	}
 }
 
 void
 io_init(struct io *io, struct loop *loop, int fd,
     void (*on_ready)(struct io *io, unsigned what))
 {
-	io->loop = loop;
-	io->fd = fd;
-	io->want = 0;
-	io->on_ready = on_ready;
+	*io = (struct io){.loop = loop, .on_ready = on_ready, .fd = fd};
 }
+
+/* ---- what the kernel knows ---- */
+
+static bool
+make_room(struct loop *loop, int fd)
+{
+	size_t n = loop->n_ios ? loop->n_ios : LEAST_IOS;
+	struct io **ios;
+
+	if ((size_t)fd < loop->n_ios)
+		return true;
+	while (n <= (size_t)fd)
+		n *= 2;
+	ios = reallocarray(loop->ios, n, sizeof *ios);
+	if (!ios)
+		return false;
+	for (size_t i = loop->n_ios; i < n; i++)
+		ios[i] = NULL;
+	loop->ios = ios;
+	loop->n_ios = n;
+	return true;
+}
+
+/* Room to write is told of only to those who ever wanted it: to a unix socket it would
+ * be told with every message that its peer takes. */
+static bool
+tell_kernel(struct io *io, unsigned want)
+{
+	unsigned known = io->known | IO_READ | (want & IO_WRITE);
+	struct epoll_event event = {
+	    .events =
+		EPOLLET | EPOLLIN | EPOLLRDHUP | (known & IO_WRITE ? EPOLLOUT : 0),
+	};
+
+	if (known == io->known)
+		return true;
+	if (!io->known) {
+		if (!make_room(io->loop, io->fd))
+			return false;
+		io->serial = ++io->loop->serial;
+	}
+	event.data.u64 = tag_of(io);
+	if (epoll_ctl(io->loop->epoll_fd, io->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
+		io->fd, &event))
+		return false;
+	io->loop->ios[io->fd] = io;
+	io->known = (uint8_t)known;
+	return true;
+}
+
+/* Without telling the kernel: it forgets a descriptor that is closed. Where a process
+ * that is being spawned still holds it, what is told of it finds nobody. */
+static void
+forget(struct io *io)
+{
+	if (io->known)
+		io->loop->ios[io->fd] = NULL;
+	io->want = io->ready = io->known = 0;
+	review(io);
+}
+
+/* ---- what the owner wants ---- */
 
 bool
 io_want(struct io *io, unsigned want)
 {
-	if (io->want == want)
-		return true;
-	if (io->want)
-		event_del(&io->event);
-	io->want = (uint8_t)want;
-	if (!want)
-		return true;
-	event_assign(&io->event, io->loop->base, io->fd, (short)(want | EV_PERSIST),
-	    on_event, io);
-	if (event_add(&io->event, NULL) == 0)
-		return true;
-	io->want = 0;
-	return false;
+	bool ok = !want || tell_kernel(io, want);
+
+	io->want = ok ? (uint8_t)want : 0;
+	review(io);
+	return ok;
 }
 
-/* In this order libevent has somebody who waits for the descriptor all the time, and
- * tells epoll nothing. */
-bool
+void
+io_drained(struct io *io, unsigned what)
+{
+	io->ready &= (uint8_t)~what;
+	review(io);
+}
+
+void
 io_move(struct io *to, struct io *from, void (*on_ready)(struct io *io, unsigned what))
 {
-	bool ok;
-
-	io_init(to, from->loop, from->fd, on_ready);
-	ok = io_want(to, from->want);
-	io_detach(from);
-	return ok;
+	*to = *from;
+	to->on_ready = on_ready;
+	to->prev = to->next = NULL;
+	if (to->known)
+		to->loop->ios[to->fd] = to;
+	from->known = 0; /* the table's place is taken */
+	forget(from);
+	from->fd = -1;
+	review(to);
 }
 
 int
@@ -61,7 +139,9 @@ io_detach(struct io *io)
 {
 	int fd = io->fd;
 
-	io_want(io, 0);
+	if (io->known)
+		epoll_ctl(io->loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	forget(io);
 	io->fd = -1;
 	return fd;
 }
@@ -69,6 +149,26 @@ io_detach(struct io *io)
 void
 io_close(struct io *io)
 {
-	if (io->fd >= 0)
-		close(io_detach(io));
+	if (io->fd < 0)
+		return;
+	forget(io);
+	close(io->fd);
+	io->fd = -1;
+}
+
+void
+io_told(struct loop *loop, uint64_t tag, uint32_t events)
+{
+	uint32_t fd = (uint32_t)tag;
+	struct io *io = fd < loop->n_ios ? loop->ios[fd] : NULL;
+
+	if (!io || tag_of(io) != tag)
+		return;
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		io->ready |= IO_READ;
+	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+		io->ready |= IO_WRITE;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		io->ready |= IO_END;
+	review(io);
 }

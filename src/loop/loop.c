@@ -1,47 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
- * loop.c - one libevent base, turned one step at a time.
+ * loop.c - epoll, the timer wheel and the mailbox of one thread, turned together.
  *
- * Why not event_base_dispatch: dead objects are buried and the timer wheel's next date
- * is looked at between two turns. The base takes no locks, since only its own thread
- * touches it, and collects changes of interest, so that a change taken back within a
- * turn costs no system call.
+ * Why not libevent's loop: it tells of an error only as of something to be read, so one
+ * that reads less than it asked for cannot know whether an end lies behind, and must
+ * ask once more each time. With readiness kept as a state (io.h) most turns cost
+ * nothing but the calls that move bytes. Where libevent is needed (evhttp, signals) it
+ * runs beside the loop, see bridge.h.
  */
 #include "loop/loop.h"
 
-#include <event2/event.h>
+#include "base/object.h"
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum { EVENTS = 256 };
 
 static void
-on_mail(evutil_socket_t fd, short what, void *arg)
+on_mail(struct io *io, unsigned what)
 {
-	struct loop *loop = arg;
+	struct loop *loop = container_of(io, struct loop, mail);
 
+	io_drained(io, IO_READ);
 	mailbox_deliver(&loop->mailbox);
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct loop *loop = arg;
-
-	loop->timer_due_ms = UINT64_MAX; /* the wheel runs at the end of this turn */
-}
-
-static struct event_base *
-base_new(void)
-{
-	struct event_config *config = event_config_new();
-	struct event_base *base = NULL;
-
-	if (config &&
-	    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
-					      EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST |
-					      EVENT_BASE_FLAG_IGNORE_ENV) == 0)
-		base = event_base_new_with_config(config);
-	if (config)
-		event_config_free(config);
-	return base;
 }
 
 struct loop *
@@ -53,20 +37,16 @@ loop_new(void *to)
 	if (!loop)
 		return NULL;
 	loop->mailbox.fd = -1;
-	loop->timer_due_ms = UINT64_MAX;
 	random_secret(&seed, sizeof seed);
 	random_seed(&loop->random, seed);
 	timers_init(&loop->timers, clock_now_ms());
 	loop->memory = malloc(LOOP_HEADROOM + LOOP_READ);
-	loop->base = base_new();
-	if (!loop->memory || !loop->base || !mailbox_init(&loop->mailbox, to))
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (!loop->memory || loop->epoll_fd < 0 || !mailbox_init(&loop->mailbox, to))
 		goto fail;
 	loop->scratch = loop->memory + LOOP_HEADROOM;
-	loop->mail_event = event_new(loop->base, loop->mailbox.fd, EV_READ | EV_PERSIST,
-	    on_mail, loop);
-	loop->timer_event = evtimer_new(loop->base, on_timer, loop);
-	if (!loop->mail_event || !loop->timer_event ||
-	    event_add(loop->mail_event, NULL))
+	io_init(&loop->mail, loop, loop->mailbox.fd, on_mail);
+	if (!io_want(&loop->mail, IO_READ))
 		goto fail;
 	return loop;
 fail:
@@ -82,45 +62,85 @@ loop_free(struct loop *loop)
 	if (loop->mailbox.fd >= 0)
 		mailbox_fini(&loop->mailbox);
 	graveyard_bury(&loop->graveyard);
-	if (loop->mail_event)
-		event_free(loop->mail_event);
-	if (loop->timer_event)
-		event_free(loop->timer_event);
-	if (loop->base)
-		event_base_free(loop->base);
+	if (loop->epoll_fd >= 0)
+		close(loop->epoll_fd);
+	free(loop->ios);
 	free(loop->memory);
 	free(loop);
 }
 
-/* Runs what is due and sees to it that libevent wakes us for the next. */
-static void
-turn_timers(struct loop *loop)
+uint64_t
+loop_idle_ms(struct loop *loop)
 {
-	uint64_t now = clock_now_ms(), wait, due;
+	return loop->busy ? 0 : timers_next_ms(&loop->timers, clock_now_ms());
+}
 
-	timers_run(&loop->timers, now);
-	wait = timers_next_ms(&loop->timers, now);
-	due = wait == UINT64_MAX ? UINT64_MAX : now + wait;
-	if (due >= loop->timer_due_ms)
-		return; /* woken early enough as it is */
-	struct timeval tv = {(time_t)(wait / 1000), (suseconds_t)(wait % 1000) * 1000};
+static int
+as_timeout(uint64_t ms)
+{
+	if (ms == UINT64_MAX)
+		return -1;
+	return ms < INT_MAX ? (int)ms : INT_MAX;
+}
 
-	loop->timer_due_ms = due;
-	event_add(loop->timer_event, &tv);
+static void
+hear(struct loop *loop, int wait_ms)
+{
+	struct epoll_event events[EVENTS];
+	int n = epoll_wait(loop->epoll_fd, events, EVENTS, wait_ms);
+
+	for (int i = 0; i < n; i++)
+		io_told(loop, events[i].data.u64, events[i].events);
+}
+
+/* Each at most once in a turn. First it goes to the end of the list: the call may end
+ * it, or make it wait. */
+static void
+serve(struct loop *loop)
+{
+	struct io *io;
+
+	loop->turn++;
+	while ((io = loop->busy) && io->turn != loop->turn) {
+		io->turn = loop->turn;
+		DL_DELETE(loop->busy, io);
+		DL_APPEND(loop->busy, io);
+		io->on_ready(io, io->ready & io->want);
+	}
+}
+
+static void
+run_timers(struct loop *loop)
+{
+	timers_run(&loop->timers, clock_now_ms());
+	graveyard_bury(&loop->graveyard);
+}
+
+static void
+run_io(struct loop *loop, uint64_t wait_ms)
+{
+	loop->turn_us = 0;
+	hear(loop, as_timeout(wait_ms));
+	serve(loop);
+	graveyard_bury(&loop->graveyard);
+}
+
+void
+loop_turn(struct loop *loop)
+{
+	run_timers(loop);
+	run_io(loop, 0);
 }
 
 void
 loop_run(struct loop *loop)
 {
-	while (!loop->stopping) {
-		turn_timers(loop);
-		graveyard_bury(&loop->graveyard);
+	for (;;) {
+		run_timers(loop);
 		if (loop->stopping)
 			break;
-		loop->turn_us = 0;
-		event_base_loop(loop->base, EVLOOP_ONCE);
+		run_io(loop, loop_idle_ms(loop));
 	}
-	graveyard_bury(&loop->graveyard);
 }
 
 void

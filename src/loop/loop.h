@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * loop.h - what lower code sees of a thread: event base, timers, mailbox, burial.
+ * loop.h - what lower code sees of a thread: descriptors, timers, mailbox, burial.
  *
  * One thread owns a loop; only loop_post may be called by others.
  */
@@ -11,18 +11,21 @@
 #include "base/random.h"
 #include "loop/counters.h"
 #include "loop/graveyard.h"
+#include "loop/io.h"
 #include "loop/mailbox.h"
 #include "loop/timer.h"
-
-struct event;
-struct event_base;
 
 /* What one read takes at most. Not 65536: the largest segment of a loopback device is
  * 65483 bytes, and a send of one byte more costs a second packet. */
 enum { LOOP_READ = 65472, LOOP_HEADROOM = 2 * LOOP_READ };
 
 struct loop {
-	struct event_base *base;
+	int epoll_fd;
+	struct io
+	    *busy; /* owned by others, as all of ios: those with something to do */
+	struct io **ios; /* by descriptor: whom the kernel tells of it, or NULL */
+	size_t n_ios;
+	uint32_t serial, turn; /* the last that were given, see io.h */
 	struct timers timers;
 	struct graveyard graveyard;
 	struct mailbox mailbox;
@@ -32,9 +35,8 @@ struct loop {
 	    *scratch;    /* LOOP_READ bytes for every read of this thread; in front of
 			    it LOOP_HEADROOM bytes for what an earlier read left over */
 	uint8_t *memory; /* both */
-	struct event *mail_event, *timer_event;
-	uint64_t timer_due_ms; /* when timer_event fires; UINT64_MAX: not set */
-	uint64_t turn_us;      /* see loop_turn_us; 0: nobody asked yet */
+	struct io mail;
+	uint64_t turn_us; /* see loop_turn_us; 0: nobody asked yet */
 	bool stopping;
 };
 
@@ -42,9 +44,17 @@ struct loop {
 struct loop *loop_new(void *to);
 void loop_free(struct loop *loop);
 
-/* Runs until loop_stop; each turn ends with the burial of what died in it. */
+/* Runs until loop_stop. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+
+/* One turn that does what there is to do and waits for nothing. What dies in it is
+ * buried by its end. For tests, and for threads that wait elsewhere (bridge.h). */
+void loop_turn(struct loop *loop);
+
+/* How long there will be nothing to do, but for what epoll_fd tells when it becomes
+ * readable. UINT64_MAX: for ever. */
+uint64_t loop_idle_ms(struct loop *loop);
 
 /* When this turn of the loop began, or somebody first asked in it. For durations that
  * many things have: the clock is read once in a turn, if at all. */

@@ -285,7 +285,9 @@ accept_one(struct listener *l)
 	int fd = accept4(l->io.fd, &peer.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0) {
-		if (is_out_of_something(errno))
+		if (errno == EAGAIN)
+			io_drained(&l->io, IO_READ);
+		else if (is_out_of_something(errno))
 			pause_accepting(l);
 		return errno == ECONNABORTED || errno == EINTR;
 	}

@@ -18,8 +18,9 @@ update_interest(struct stream *s)
 		s->broken = true;
 }
 
+/* `total`: the bytes of iov. */
 static ssize_t
-send_some(struct stream *s, const struct iovec *iov, int n)
+send_some(struct stream *s, const struct iovec *iov, int n, size_t total)
 {
 	struct msghdr message = {.msg_iov = (struct iovec *)iov,
 	    .msg_iovlen = (size_t)n};
@@ -31,8 +32,12 @@ send_some(struct stream *s, const struct iovec *iov, int n)
 			   ? send(s->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
 			   : sendmsg(s->io.fd, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
-	if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS))
-		return 0;
+	if (sent < 0 && errno == ENOBUFS)
+		return 0; /* nothing will tell when there are some: it tries again */
+	if (sent < 0 && errno == EAGAIN)
+		sent = 0;
+	if (sent >= 0 && (size_t)sent < total)
+		io_drained(&s->io, IO_WRITE);
 	return sent;
 }
 
@@ -49,7 +54,7 @@ flush(struct stream *s)
 {
 	struct iovec iov = {(void *)(uintptr_t)queue_bytes(&s->out),
 	    queue_size(&s->out)};
-	ssize_t sent = send_some(s, &iov, 1);
+	ssize_t sent = send_some(s, &iov, 1, iov.iov_len);
 
 	if (sent < 0) {
 		s->broken = true;
@@ -80,6 +85,14 @@ void
 stream_init(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops)
 {
 	io_init(&s->io, loop, fd, on_ready);
+	stream_begin(s, ops);
+}
+
+void
+stream_begin(struct stream *s, const struct stream_ops *ops)
+{
+	io_want(&s->io, 0);
+	s->io.on_ready = on_ready;
 	s->out = (struct queue){0};
 	s->ops = ops;
 	s->reading = s->broken = s->keep_whole = false;
@@ -96,8 +109,7 @@ stream_move(struct stream *to, struct stream *from, const struct stream_ops *ops
 	};
 	from->out = (struct queue){0};
 	from->reading = false;
-	if (!io_move(&to->io, &from->io, on_ready))
-		mark_broken(to);
+	io_move(&to->io, &from->io, on_ready);
 }
 
 ssize_t
@@ -108,9 +120,16 @@ stream_read(struct stream *s, void *p, size_t n)
 	do
 		got = recv(s->io.fd, p, n, 0);
 	while (got < 0 && errno == EINTR);
-	if (got >= 0)
+	if (got >= 0) {
+		/* less than was asked for is all there is, but for an end behind it */
+		if ((size_t)got < n && !(s->io.ready & IO_END))
+			io_drained(&s->io, IO_READ);
 		return got;
-	return errno == EAGAIN ? STREAM_AGAIN : STREAM_ERROR;
+	}
+	if (errno != EAGAIN)
+		return STREAM_ERROR;
+	io_drained(&s->io, IO_READ);
+	return STREAM_AGAIN;
 }
 
 bool
@@ -152,7 +171,7 @@ stream_write(struct stream *s, const struct iovec *iov, int n)
 	for (int i = 0; i < n; i++)
 		total += iov[i].iov_len;
 	if (queue_size(&s->out) == 0)
-		sent = send_some(s, iov, n);
+		sent = send_some(s, iov, n, total);
 	if (sent >= 0 && (size_t)sent == total)
 		return queue_size(&s->out) ? STREAM_QUEUED : STREAM_SENT;
 	if (sent < 0 || !queue_rest(s, iov, n, (size_t)sent)) {

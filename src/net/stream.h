@@ -44,6 +44,10 @@ enum stream_wrote { STREAM_SENT, STREAM_QUEUED, STREAM_BROKEN };
 void stream_init(struct stream *s, struct loop *loop, int fd,
     const struct stream_ops *ops);
 
+/* The same for a descriptor that s->io has already, as of a connection that has just
+ * been made. Nothing is waited for. */
+void stream_begin(struct stream *s, const struct stream_ops *ops);
+
 /* Moves the connection with its queue to another owner's stream; `from` is closed
  * afterwards. What was read goes on being read. */
 void stream_move(struct stream *to, struct stream *from, const struct stream_ops *ops);

@@ -114,18 +114,17 @@ on_connect(struct io *io, unsigned what)
 {
 	struct conn *c = container_of(io, struct conn, stream.io);
 	struct queue hello = c->stream.out;
-	int fd = io->fd, error = 0;
+	int error = 0;
 	socklen_t n = sizeof error;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n))
+	if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &n))
 		error = errno;
 	if (error) {
 		fail(c, REASON_CONNECT_FAILED, error);
 		return;
 	}
 	timer_clear(&c->timer);
-	io_want(io, 0);
-	stream_init(&c->stream, io->loop, fd, &stream_ops);
+	stream_begin(&c->stream, &stream_ops);
 	c->state = CONN_USED;
 	if (!say_hello(c, &hello)) {
 		fail(c, REASON_CONNECT_FAILED, ECONNRESET);

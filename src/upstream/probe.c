@@ -222,18 +222,17 @@ static void
 on_connect(struct io *io, unsigned what)
 {
 	struct probe *probe = container_of(io, struct probe, stream.io);
-	int fd = io->fd, error = 0;
+	int error = 0;
 	socklen_t n = sizeof error;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n))
+	if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &n))
 		error = errno;
 	if (error) {
 		conclude_errno(probe, error);
 	} else if (probe->asks->health.tcp) {
 		conclude(probe, true);
 	} else {
-		io_want(io, 0);
-		stream_init(&probe->stream, io->loop, fd, &stream_ops);
+		stream_begin(&probe->stream, &stream_ops);
 		probe->state = PROBE_ASKING;
 		ask(probe);
 	}

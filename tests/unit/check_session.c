@@ -19,7 +19,6 @@
 #include "ws/registry.h"
 #include "ws/session_private.h"
 #include <check.h>
-#include <event2/event.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -65,11 +64,8 @@ configure(const char *keys, const char *route)
 static void
 turn(void)
 {
-	for (int i = 0; i < 4; i++) {
-		timers_run(&loop->timers, clock_now_ms());
-		event_base_loop(loop->base, EVLOOP_NONBLOCK);
-		graveyard_bury(&loop->graveyard);
-	}
+	for (int i = 0; i < 4; i++)
+		loop_turn(loop);
 }
 
 /* Lets time pass as a loop would: no timer fires late. */

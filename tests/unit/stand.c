@@ -10,7 +10,6 @@
 #include "ws/handshake.h"
 #include <check.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -181,11 +180,8 @@ stand_end(void)
 void
 stand_turn(void)
 {
-	for (int i = 0; i < 4; i++) {
-		timers_run(&stand.loop->timers, clock_now_ms());
-		event_base_loop(stand.loop->base, EVLOOP_NONBLOCK);
-		graveyard_bury(&stand.loop->graveyard);
-	}
+	for (int i = 0; i < 4; i++)
+		loop_turn(stand.loop);
 }
 
 void

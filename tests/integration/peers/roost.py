@@ -14,7 +14,6 @@ from .yaml_text import to_yaml
 BINARY = os.environ.get("ROOST", "")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SUPPRESSIONS = os.path.join(HERE, "../tsan.supp")
 
 # what a sanitizer says when it has found something
 FINDING = re.compile(
@@ -100,7 +99,7 @@ class Roost:
         env = dict(os.environ)
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
-        env.setdefault("TSAN_OPTIONS", f"suppressions={SUPPRESSIONS}:halt_on_error=0")
+        env.setdefault("TSAN_OPTIONS", "halt_on_error=0")
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 args, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
