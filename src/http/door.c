@@ -102,8 +102,7 @@ linger(struct door *d, bool client_may_send)
 	loop_timer(d->front->loop, &d->timer, LINGER_MS);
 	if (stream_queued(&d->stream) == 0)
 		stream_shut(&d->stream);
-	if (!stream_read_on(&d->stream))
-		door_close(d, REASON_NO_MEMORY);
+	stream_read_on(&d->stream);
 }
 
 static void
@@ -255,8 +254,8 @@ settle(struct door *d)
 		full = d->in.len > 0 && !exchange_takes_body(d->exchange);
 	if (full)
 		stream_read_off(&d->stream);
-	else if (!stream_read_on(&d->stream))
-		door_close(d, REASON_NO_MEMORY);
+	else
+		stream_read_on(&d->stream);
 }
 
 /* The part of a head that is here waits for the rest, but not for ever. */

@@ -384,6 +384,5 @@ exchange_client_drained(struct exchange *x)
 		return;
 	if (x->response_state == RESPONSE_BODY)
 		exchange_await(x, x->up->conf->timeouts.response_ms);
-	if (!stream_read_on(&x->conn->stream))
-		exchange_fail(x, REASON_NO_MEMORY);
+	stream_read_on(&x->conn->stream);
 }

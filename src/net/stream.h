@@ -63,7 +63,8 @@ bool stream_is_quiet(const struct stream *s);
 enum stream_wrote stream_write(struct stream *s, const struct iovec *iov, int n);
 enum stream_wrote stream_put(struct stream *s, const void *p, size_t n);
 
-/* False: no memory; the connection is useless then. */
+/* False: no memory; the connection is useless then. Only one that nobody has waited for
+ * before, to read or to be connected, can meet that. */
 bool stream_read_on(struct stream *s);
 void stream_read_off(struct stream *s);
 

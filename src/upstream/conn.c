@@ -92,7 +92,8 @@ count_failed(struct conn *c, int error)
 static void
 fail(struct conn *c, enum reason why, int error)
 {
-	count_failed(c, error);
+	if (why != REASON_NO_MEMORY) /* which is no fault of the backend's */
+		count_failed(c, error);
 	io_close(&c->stream.io);
 	c->ops->on_failed(c, why);
 	conn_close(c);
@@ -131,10 +132,7 @@ on_connect(struct io *io, unsigned what)
 		return;
 	}
 	backend_mark_ok(c->backend);
-	if (!stream_read_on(&c->stream)) {
-		fail(c, REASON_NO_MEMORY, ENOMEM);
-		return;
-	}
+	stream_read_on(&c->stream);
 	c->ops->on_connected(c);
 }
 

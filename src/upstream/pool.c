@@ -131,10 +131,11 @@ pool_keep(struct conn *c, uint64_t idle_ms)
 
 	if (c->introduced || !pool || pool->n_idle >= POOL_MAX_IDLE ||
 	    atomic_load_explicit(&c->backend->removed, memory_order_relaxed) ||
-	    stream_queued(&c->stream) || !stream_read_on(&c->stream)) {
+	    stream_queued(&c->stream)) {
 		conn_close(c);
 		return;
 	}
+	stream_read_on(&c->stream);
 	c->state = CONN_IDLE;
 	c->user = NULL;
 	c->ops = NULL;

@@ -209,10 +209,12 @@ ask(struct probe *probe)
 
 	write_hello(probe->asks, &out);
 	check_write_request(&probe->asks->health, probe->backend->address, &out);
-	if (!out.failed)
-		stream_put(&probe->stream, out.data, out.len);
-	if (out.failed || !stream_read_on(&probe->stream))
+	if (out.failed) {
 		conclude_bad(probe, "out of memory");
+	} else {
+		stream_put(&probe->stream, out.data, out.len);
+		stream_read_on(&probe->stream);
+	}
 	strbuf_fini(&out);
 }
 

@@ -89,10 +89,7 @@ move_replay(struct rehoming *m)
 	m->replay_at = 0;
 	m->replayed = 0;
 	m->conn->stream.keep_whole = true;
-	if (!stream_read_on(&m->conn->stream)) {
-		move_failed(m, REASON_NO_MEMORY);
-		return true;
-	}
+	stream_read_on(&m->conn->stream);
 	answers_fini(&m->answers);
 	answers_init(&m->answers, session_replay(s)->conf, s->client.scan.compressed);
 	move_replay_hear(m); /* what it said unasked is no answer */
