@@ -70,8 +70,8 @@ tell_kernel(struct io *io, unsigned want)
 {
 	unsigned known = io->known | IO_READ | (want & IO_WRITE);
 	struct epoll_event event = {
-	    .events =
-		EPOLLET | EPOLLIN | EPOLLRDHUP | (known & IO_WRITE ? EPOLLOUT : 0),
+	    .events = EPOLLET | EPOLLIN | EPOLLRDHUP | EPOLLPRI |
+		      (known & IO_WRITE ? EPOLLOUT : 0),
 	};
 
 	if (known == io->known)
@@ -168,7 +168,7 @@ io_told(struct loop *loop, uint64_t tag, uint32_t events)
 		io->ready |= IO_READ;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		io->ready |= IO_WRITE;
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		io->ready |= IO_END;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
+		io->ready |= IO_MORE;
 	review(io);
 }

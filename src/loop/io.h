@@ -18,15 +18,14 @@
 
 struct loop;
 
-enum {
-	IO_READ = 1,
-	IO_WRITE = 2,
-	IO_END = 4, /* told, not wanted: behind the bytes there is an end or an error */
-};
+/* MORE is told, but cannot be waited for: behind the bytes there is more than bytes, be
+ * it an end, an error, or the mark of urgent data, at which a read stops. */
+enum { IO_READ = 1, IO_WRITE = 2, IO_MORE = 4 };
 
+/* On the list of those with something to do, or (prev NULL) not. */
 struct io {
-	struct io *prev, *next; /* among those with something to do; or NULL */
-	struct loop *loop;      /* borrowed */
+	struct io *prev, *next;
+	struct loop *loop; /* borrowed */
 	void (*on_ready)(struct io *io, unsigned what);
 	int fd;          /* -1: closed */
 	uint32_t serial; /* tells it from an earlier owner of the same fd */

@@ -121,8 +121,8 @@ stream_read(struct stream *s, void *p, size_t n)
 		got = recv(s->io.fd, p, n, 0);
 	while (got < 0 && errno == EINTR);
 	if (got >= 0) {
-		/* less than was asked for is all there is, but for an end behind it */
-		if ((size_t)got < n && !(s->io.ready & IO_END))
+		/* less than was asked for: it was all there is (epoll(7)) */
+		if ((size_t)got < n && !(s->io.ready & IO_MORE))
 			io_drained(&s->io, IO_READ);
 		return got;
 	}

@@ -158,10 +158,10 @@ START_TEST(end_is_told_with_the_bytes_before_it)
 	ck_assert(io_want(&a.io, IO_READ));
 	say(&a);
 	turns(1);
-	ck_assert(!(a.io.ready & IO_END));
+	ck_assert(!(a.io.ready & IO_MORE));
 	shutdown(a.peer, SHUT_WR);
 	turns(1);
-	ck_assert(a.io.ready & IO_END);
+	ck_assert(a.io.ready & IO_MORE);
 }
 END_TEST
 

@@ -230,6 +230,21 @@ START_TEST(reset_behind_bytes_is_heard)
 }
 END_TEST
 
+/* The byte itself is nobody's: it is not read in line. */
+START_TEST(urgent_data_hides_nothing)
+{
+	ear_open(&a, TCP);
+	turn();
+	say(&a, "before ");
+	ck_assert_int_eq(send(a.peer, "!", 1, MSG_OOB), 1);
+	say(&a, "and behind");
+	turns(6);
+	ck_assert_str_eq(a.text, "before and behind");
+	ck_assert_uint_eq(loop_idle_ms(loop), UINT64_MAX);
+	ear_close(&a);
+}
+END_TEST
+
 static void
 stop_reading(struct ear *e)
 {
@@ -543,6 +558,7 @@ suite_stream(void)
 	tcase_add_loop_test(tc, end_behind_bytes_is_heard, TCP, KINDS);
 	tcase_add_loop_test(tc, end_alone_is_heard, TCP, KINDS);
 	tcase_add_loop_test(tc, end_behind_pieces_is_heard, TCP, KINDS);
+	tcase_add_test(tc, urgent_data_hides_nothing);
 	tcase_add_test(tc, reset_behind_bytes_is_heard);
 	tcase_add_loop_test(tc, what_was_left_is_heard_when_reading_goes_on, TCP,
 	    KINDS);
