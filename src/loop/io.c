@@ -4,8 +4,11 @@
  */
 #include "loop/io.h"
 
+#include "base/log.h"
 #include "loop/loop.h"
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -83,8 +86,11 @@ tell_kernel(struct io *io, unsigned want)
 	}
 	event.data.u64 = tag_of(io);
 	if (epoll_ctl(io->loop->epoll_fd, io->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
-		io->fd, &event))
+		io->fd, &event)) {
+		log_kind(KIND_NO_MEMORY, NULL, "a descriptor cannot be watched (%s)",
+		    errno == ENOSPC ? "fs.epoll.max_user_watches" : strerror(errno));
 		return false;
+	}
 	io->loop->ios[io->fd] = io;
 	io->known = (uint8_t)known;
 	return true;
