@@ -451,19 +451,13 @@ sink_open(const char *file)
 void
 sink_close(struct sink *s)
 {
-	struct timespec until;
-
 	if (!s)
 		return;
 	atomic_store(&s->stopping, true);
 	sink_wake(s);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += STOP_S;
-	if (pthread_timedjoin_np(s->thread, NULL, &until)) {
+	if (!thread_join(s->thread, STOP_S))
 		log_warn(TOPIC_DAEMON, "%s takes no lines, the last ones may be lost",
 		    s->name);
-		pthread_detach(s->thread);
-	}
 	sink_release(s);
 }
 

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 
 #include <signal.h>
+#include <time.h>
 
 int
 thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
@@ -17,4 +18,17 @@ thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 	error = pthread_create(thread, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return error;
+}
+
+bool
+thread_join(pthread_t thread, unsigned seconds)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += seconds;
+	if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+		return true;
+	pthread_detach(thread);
+	return false;
 }

@@ -336,17 +336,12 @@ resolver_watch(struct resolver *r, struct snapshot *s)
 void
 resolver_stop(struct resolver *r)
 {
-	struct timespec until;
-
 	if (!r)
 		return;
 	pthread_mutex_lock(&r->lock);
 	r->stopping = true;
 	pthread_cond_signal(&r->wake);
 	pthread_mutex_unlock(&r->lock);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += STOP_S;
-	if (pthread_timedjoin_np(r->thread, NULL, &until))
-		pthread_detach(r->thread);
+	(void)thread_join(r->thread, STOP_S);
 	resolver_put(r);
 }
