@@ -46,6 +46,7 @@ io_init(struct io *io, struct loop *loop, int fd,
 
 /* ---- what the kernel knows ---- */
 
+/* False: errno. */
 static bool
 make_room(struct loop *loop, int fd)
 {
@@ -67,7 +68,7 @@ make_room(struct loop *loop, int fd)
 }
 
 /* Room to write is told of only to those who ever wanted it: to a unix socket it would
- * be told with every message that its peer takes. */
+ * be told with every message that its peer takes. False: errno. */
 static bool
 tell_kernel(struct io *io, unsigned want)
 {
@@ -86,11 +87,8 @@ tell_kernel(struct io *io, unsigned want)
 	}
 	event.data.u64 = tag_of(io);
 	if (epoll_ctl(io->loop->epoll_fd, io->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
-		io->fd, &event)) {
-		log_kind(KIND_NO_MEMORY, NULL, "a descriptor cannot be watched (%s)",
-		    errno == ENOSPC ? "fs.epoll.max_user_watches" : strerror(errno));
+		io->fd, &event))
 		return false;
-	}
 	io->loop->ios[io->fd] = io;
 	io->known = (uint8_t)known;
 	return true;
@@ -103,6 +101,7 @@ forget(struct io *io)
 {
 	if (io->known)
 		io->loop->ios[io->fd] = NULL;
+	io->fd = -1;
 	io->want = io->ready = io->known = 0;
 	review(io);
 }
@@ -114,6 +113,9 @@ io_want(struct io *io, unsigned want)
 {
 	bool ok = !want || tell_kernel(io, want);
 
+	if (!ok)
+		log_kind(KIND_NO_MEMORY, NULL, "a descriptor cannot be watched (%s)",
+		    errno == ENOSPC ? "fs.epoll.max_user_watches" : strerror(errno));
 	io->want = ok ? (uint8_t)want : 0;
 	review(io);
 	return ok;
@@ -136,7 +138,6 @@ io_move(struct io *to, struct io *from, void (*on_ready)(struct io *io, unsigned
 		to->loop->ios[to->fd] = to;
 	from->known = 0; /* the table's place is taken */
 	forget(from);
-	from->fd = -1;
 	review(to);
 }
 
@@ -148,18 +149,18 @@ io_detach(struct io *io)
 	if (io->known)
 		epoll_ctl(io->loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	forget(io);
-	io->fd = -1;
 	return fd;
 }
 
 void
 io_close(struct io *io)
 {
-	if (io->fd < 0)
+	int fd = io->fd;
+
+	if (fd < 0)
 		return;
 	forget(io);
-	close(io->fd);
-	io->fd = -1;
+	close(fd);
 }
 
 void
